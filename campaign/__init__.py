@@ -1,0 +1,1 @@
+"""The controller: pure core, shell, adapters, command line."""

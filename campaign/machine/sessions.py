@@ -1,0 +1,99 @@
+"""What an operator's session does to the trial."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from campaign.machine import transitions
+from campaign.machine.state import Campaign, Step
+from campaign.model import (
+    ActionTaken,
+    Deployment,
+    DeploymentFinished,
+    DeploymentRequested,
+    Recovering,
+    Repairing,
+    SessionEnded,
+    SessionOutcome,
+    Spend,
+    TicketResolved,
+)
+
+
+def session_did(
+    campaign: Campaign, event: ActionTaken | DeploymentRequested | TicketResolved
+) -> Campaign:
+    """Note it, if it is the session that has the ticket now."""
+    if not _is_current(campaign, event.ticket, event.session):
+        return campaign
+    trial = campaign.trial
+    first_action_at = trial.first_action_at or event.at
+    campaign = campaign.with_trial(first_action_at=first_action_at)
+    match event:
+        case ActionTaken(edit=True) if trial.first_edit_at is None:
+            return campaign.with_trial(first_edit_at=event.at)
+        case DeploymentRequested():
+            return _deployment_requested(campaign, event)
+        case TicketResolved():
+            return campaign.with_trial(resolved_at=event.at, root_cause=event.root_cause)
+        case _:
+            return campaign
+
+
+def _is_current(campaign: Campaign, ticket: str, session: int) -> bool:
+    held = campaign.trial.ticket
+    at_work = isinstance(campaign.phase, Repairing)
+    return at_work and held is not None and (held.id, campaign.trial.sessions) == (ticket, session)
+
+
+def _deployment_requested(campaign: Campaign, event: DeploymentRequested) -> Campaign:
+    deployment = Deployment(id=event.deployment, revision=event.revision, requested_at=event.at)
+    return campaign.with_trial(deployments=(*campaign.trial.deployments, deployment))
+
+
+def deployment_finished(campaign: Campaign, event: DeploymentFinished) -> Campaign:
+    """What runs is a fact whatever the phase; the clean period starts after it."""
+    deployments = tuple(
+        replace(deployment, finished_at=event.at, ok=event.ok, reason=event.reason)
+        if deployment.id == event.deployment and deployment.ok is None
+        else deployment
+        for deployment in campaign.trial.deployments
+    )
+    campaign = campaign.with_trial(deployments=deployments)
+    if event.ok:
+        campaign = campaign.evolve(revision=event.revision)
+    if isinstance(campaign.phase, Repairing | Recovering):
+        campaign = campaign.evolve(phase=replace(campaign.phase, clean_since=None))
+    return campaign
+
+
+def session_ended(campaign: Campaign, event: SessionEnded) -> Step:
+    if not _is_current(campaign, event.ticket, event.session):
+        return Step(campaign)
+    campaign = campaign.with_trial(spend=_add(campaign.trial.spend, event.spend))
+    assert isinstance(campaign.phase, Repairing)  # noqa: S101 - _is_current says so
+    end = "resolved" if event.outcome is SessionOutcome.RESOLVED else event.outcome.value
+    if event.reason:
+        end = f"{end} ({event.reason})"
+    return transitions.enter_recovering(
+        campaign, at=event.at, session_end=end, clean=campaign.phase.clean_since
+    )
+
+
+def take_up_repair(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
+    """After a crash: a fresh session, unless the ticket was resolved already."""
+    if campaign.trial.resolved_at is not None:
+        return transitions.enter_recovering(campaign, at=at, session_end="resolved", clean=None)
+    return transitions.start_session(campaign, at=at, deadline=phase.deadline)
+
+
+def _add(one: Spend, other: Spend) -> Spend:
+    def total(a: float | None, b: float | None) -> float | None:
+        return None if a is None and b is None else (a or 0) + (b or 0)
+
+    tokens = total(one.tokens, other.tokens)
+    return Spend(
+        turns=one.turns + other.turns,
+        tokens=None if tokens is None else int(tokens),
+        usd=total(one.usd, other.usd),
+    )

@@ -1,0 +1,72 @@
+"""What a campaign is going to do: fixed at its start and journaled as its first event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from campaign.model.invariant import GeneratorLimits, Invariant
+from campaign.model.load import LoadVector
+from campaign.model.profile import Profile
+from campaign.model.ticket import Budget
+
+Mode: TypeAlias = Literal["continuous", "isolated"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """The clockwork, in seconds. Periods that follow from the rules are derived, never set."""
+
+    range_s: float = 4.0
+    scrape_s: float = 1.0
+    evaluation_s: float = 1.0
+    warm_up_s: float = 2.0
+    #: how long a red baseline is waited for before the trial goes on (or is given up)
+    baseline_patience_s: float = 30.0
+    #: how long an app may take to be green after the last deployment
+    recovery_patience_s: float = 60.0
+
+    @property
+    def clean_period_s(self) -> float:
+        """After this long all of every window lies behind the moment it is counted from."""
+        return self.range_s + self.scrape_s + self.evaluation_s
+
+    @property
+    def freshness_s(self) -> float:
+        """A sample older than this is no data: one evaluation may be missed, two may not."""
+        return self.scrape_s + 2 * self.evaluation_s
+
+    def confirm_s(self, time_to_detect_s: float) -> float:
+        """Full load is confirmed for as long as the violation once took to show, and a window."""
+        return self.warm_up_s + max(self.clean_period_s, time_to_detect_s + self.range_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """What this machine can do, measured at the start of a campaign."""
+
+    #: p95 of a healthy canary request at base load, seconds
+    healthy_p95_s: float
+    #: throughput of the machine relative to the one the loads were measured on
+    throughput_ratio: float
+    #: one commit that reaches the disk as Postgres is configured, seconds
+    commit_s: float
+    #: what the profiles' rates are multiplied by
+    rate_scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The whole campaign, self-contained: a journal can be folded without the profiles' folder."""
+
+    campaign: str
+    target: str
+    mode: Mode
+    operator: str
+    seed: int
+    profiles: tuple[Profile, ...]
+    invariants: tuple[Invariant, ...]
+    base_load: LoadVector
+    timings: Timings = field(default_factory=Timings)
+    budget: Budget = field(default_factory=Budget)
+    generator_limits: GeneratorLimits = field(default_factory=GeneratorLimits)
