@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from campaign.model import (
-    Budget,
+    Assignment,
     Calibration,
     DeploymentFinished,
     Event,
@@ -17,9 +17,7 @@ from campaign.model import (
     Plan,
     Profile,
     Sample,
-    SessionOutcome,
-    Spend,
-    Ticket,
+    SessionResult,
 )
 
 
@@ -140,25 +138,6 @@ class Desk(Protocol):
         """Durable in the journal when it returns."""
 
     def now(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
-    """One session's work: a ticket, its limits, and whose turn it is."""
-
-    trial: int
-    ticket: Ticket
-    session: int
-    budget: Budget
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionResult:
-    """How the operator left."""
-
-    outcome: SessionOutcome
-    reason: str = ""
-    spend: Spend = field(default_factory=Spend)
 
 
 class Operator(Protocol):

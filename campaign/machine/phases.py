@@ -7,6 +7,7 @@ from typing import TypeVar, assert_never
 
 from campaign.machine import transitions, watching
 from campaign.machine.state import Campaign, Step
+from campaign.machine.watching import APP
 from campaign.model import (
     Baseline,
     Confirming,
@@ -17,187 +18,250 @@ from campaign.model import (
     Healing,
     Inconclusive,
     Paused,
+    Phase,
     Preparing,
     Reading,
     Recovering,
     Repairing,
-    Status,
 )
+from campaign.model.phase import Streaks
 
-#: A phase that should be clean may take this many clean periods before it is judged as it is.
+_Watched = TypeVar("_Watched", Recovering, Confirming)
+
+#: A phase that should be clean may take this many clean periods more than it needs.
 _PATIENCE_PERIODS = 3
 
 #: More than this part of the evaluations in doubt: an absent violation proves nothing.
 _TOLERATED_DOUBT = 0.2
 
-_Counting = TypeVar("_Counting", Baseline, Disturbed, Confirming)
-
 
 def on_evaluated(campaign: Campaign, event: Evaluated) -> Step:
     """Judge the samples and let the phase decide."""
     before = campaign.readings
-    campaign = campaign.evolve(readings=watching.judge_all(campaign, event))
-    match campaign.phase:
-        case Baseline() as phase:
-            return _baseline(campaign, _count(campaign, phase, before), event)
-        case Disturbed() as phase:
-            return _disturbed(campaign, _count(campaign, phase, before), event)
-        case Repairing() as phase:
+    phase = _after_a_gap(campaign, gap_s=event.at - campaign.ticked_at)
+    campaign = campaign.evolve(readings=watching.judge_all(campaign, event), ticked_at=event.at)
+    match phase:
+        case Baseline():
+            return _baseline(campaign, phase, event)
+        case Disturbed():
+            return _disturbed(campaign, phase, event, before)
+        case Repairing():
             return _repairing(campaign, phase, event)
-        case Recovering() as phase:
+        case Recovering():
             return _recovering(campaign, phase, event)
-        case Confirming() as phase:
-            return _confirming(campaign, _count(campaign, phase, before), event)
+        case Confirming():
+            return _confirming(campaign, phase, event, before)
         case Preparing() | Growing() | Healing() | Paused() | Finished():
             return Step(campaign)
         case _ as never:
             assert_never(never)
 
 
-def _count(campaign: Campaign, phase: _Counting, before: tuple[Reading, ...]) -> _Counting:
-    """The phase with its streaks brought up to date; nothing counts during the warm-up."""
-    if phase.applied_at is None:
+def _after_a_gap(campaign: Campaign, *, gap_s: float) -> Phase:
+    """The phase; what lies further apart than one window was not seen, and starts anew."""
+    timings, phase = campaign.plan.timings, campaign.phase
+    if gap_s <= timings.range_s:
         return phase
-    since = phase.applied_at + campaign.plan.timings.warm_up_s
-    fresh = watching.fresh_readings(before, campaign.readings, since=since)
-    return replace(phase, streaks=watching.count_streaks(phase.streaks, campaign.readings, fresh))
+    match phase:
+        case Disturbed(applied_at=None):
+            return phase
+        case Disturbed():
+            missed = int(gap_s / timings.evaluation_s) - 1
+            return replace(
+                phase,
+                streaks={},
+                evaluations=phase.evaluations + missed,
+                unknown=phase.unknown + missed,
+                doubt=f"nothing was evaluated for {gap_s:.1f} s",
+                fault="metrics",
+            )
+        case Baseline() | Repairing() | Recovering():
+            return replace(phase, clean_since=None)
+        case Confirming():
+            return replace(phase, clean_since=None, streaks={})
+        case _:
+            return phase
+
+
+def _streaks(
+    campaign: Campaign, phase: Disturbed | Confirming, before: tuple[Reading, ...], *, since: float
+) -> Streaks:
+    """Brought up to date; nothing counts during the warm-up."""
+    warm_at = since + campaign.plan.timings.warm_up_s
+    return watching.count_streaks(phase.streaks, before, campaign.readings, since=warm_at)
 
 
 def _baseline(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
-    timings = campaign.plan.timings
-    at = event.at
+    timings, at = campaign.plan.timings, event.at
     if phase.applied_at is not None:
         clean = watching.clean_since(phase.clean_since, campaign.readings, at=at, must_hold=())
         phase = replace(phase, clean_since=clean)
         if clean is not None and at - clean >= timings.clean_period_s:
             return transitions.enter_growing(campaign.with_trial(baseline_at=at), at=at)
-    if at - phase.since < timings.baseline_patience_s:
+    if phase.clean_since is not None or at - phase.since < timings.baseline_patience_s:
         return Step(campaign.evolve(phase=phase))
-    return _baseline_out_of_patience(campaign, phase, event)
+    return _never_settled(campaign, phase, event)
 
 
-def _baseline_out_of_patience(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
+def _never_settled(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
     """Red by an earlier trial's damage is a fact of the campaign; anything else is our fault."""
-    red = watching.violated(phase.streaks)
     at = event.at
+    red = () if phase.applied_at is None else watching.red_now(campaign.readings)
     if red and campaign.plan.mode == "continuous" and campaign.trial.index > 0:
         campaign = campaign.with_trial(baseline_at=at, baseline_red=red)
         return transitions.enter_growing(campaign, at=at)
     if red:
         reason = f"the unmodified app violates {', '.join(red)} under base load"
         return transitions.blame(campaign, "calibration", reason, at=at)
-    reason = watching.doubt(campaign.readings, event.missing) or "the baseline never settled"
-    return transitions.blame(campaign, "metrics", reason, at=at)
+    if phase.applied_at is None and campaign.trial.faults:
+        fault = campaign.trial.faults[-1]
+        verdict = Inconclusive(fault=fault.component, reason=fault.reason)
+        return transitions.close(campaign, verdict, at=at)
+    doubt = watching.doubt(campaign.readings, event.missing)
+    if doubt is None:
+        return transitions.blame(campaign, "loadgen", "the base load was never applied", at=at)
+    return transitions.blame(campaign, doubt.fault, doubt.reason, at=at)
 
 
-def _disturbed(campaign: Campaign, phase: Disturbed, event: Evaluated) -> Step:
-    timings = campaign.plan.timings
-    at = event.at
+def _disturbed(
+    campaign: Campaign, phase: Disturbed, event: Evaluated, before: tuple[Reading, ...]
+) -> Step:
+    """Violations count from the warm-up on, doubt only once a whole window lies under the load."""
+    timings, at = campaign.plan.timings, event.at
     if phase.applied_at is None or at < phase.applied_at + timings.warm_up_s:
         return Step(campaign.evolve(phase=phase))
-    window_ends_at = phase.applied_at + timings.warm_up_s + campaign.profile.window_s
+    on_for = at - phase.applied_at
+    phase = replace(phase, streaks=_streaks(campaign, phase, before, since=phase.applied_at))
     if names := watching.violated(phase.streaks):
-        return transitions.open_ticket(campaign.evolve(phase=phase), names, at=at)
-    doubt = watching.doubt(campaign.readings, event.missing)
-    phase = replace(
+        return transitions.open_ticket(campaign, names, at=at)
+    if on_for >= timings.clean_period_s:
+        phase = _count_doubt(campaign, phase, event)
+    campaign = campaign.evolve(phase=phase)
+    window_s = campaign.profile.window_s
+    if on_for < max(timings.warm_up_s + window_s, timings.clean_period_s):
+        return Step(campaign)
+    return _window_ended(campaign, phase, event)
+
+
+def _count_doubt(campaign: Campaign, phase: Disturbed, event: Evaluated) -> Disturbed:
+    """An invariant that the profile should break must have been put to the test."""
+    known = {invariant.id for invariant in campaign.invariants}
+    must_hold = tuple(name for name in campaign.profile.breaks if name in known)
+    doubt = watching.doubt(campaign.readings, event.missing, must_hold=must_hold)
+    if doubt is None:
+        return replace(phase, evaluations=phase.evaluations + 1)
+    return replace(
         phase,
         evaluations=phase.evaluations + 1,
-        unknown=phase.unknown + bool(doubt),
-        doubt=doubt or phase.doubt,
+        unknown=phase.unknown + 1,
+        doubt=doubt.reason,
+        fault=doubt.fault,
     )
-    campaign = campaign.evolve(phase=phase)
-    if at < window_ends_at:
+
+
+def _window_ended(campaign: Campaign, phase: Disturbed, event: Evaluated) -> Step:
+    """Immune, unless too much was in doubt; a last look that is not clean is taken again."""
+    at = event.at
+    if phase.unknown > _TOLERATED_DOUBT * phase.evaluations:
+        swallowed = watching.red_now(campaign.readings)
+        if phase.fault == APP and swallowed:
+            return transitions.open_ticket(campaign, swallowed, at=at)
+        verdict = Inconclusive(fault=phase.fault, reason=phase.doubt)
+        return transitions.close(campaign, verdict, at=at)
+    if not watching.is_clean(campaign.readings):
         return Step(campaign)
-    return _window_ended(campaign, phase, at=at, in_doubt=bool(doubt))
-
-
-def _window_ended(campaign: Campaign, phase: Disturbed, *, at: float, in_doubt: bool) -> Step:
-    if in_doubt or phase.unknown > _TOLERATED_DOUBT * phase.evaluations:
-        fault = "loadgen" if "starved" in phase.doubt else "metrics"
-        return transitions.close(campaign, Inconclusive(fault=fault, reason=phase.doubt), at=at)
-    if watching.violated_now(campaign.readings):
-        return Step(campaign)  # one more evaluation decides
     return transitions.survived(campaign, at=at)
 
 
 def _repairing(campaign: Campaign, phase: Repairing, event: Evaluated) -> Step:
-    at = event.at
-    trial = campaign.trial
+    at, trial = event.at, campaign.trial
     clean = watching.clean_since(
         phase.clean_since, campaign.readings, at=at, must_hold=trial.violated
     )
     phase = replace(phase, clean_since=None if campaign.deploying else clean)
-    campaign = campaign.with_trial(worst=watching.keep_worst(trial.worst, campaign.readings))
+    if watching.violated_now(campaign.readings):
+        campaign = campaign.with_trial(worst=watching.keep_worst(trial.worst, campaign.readings))
     if at >= phase.deadline:
         return transitions.spend_budget(campaign, phase, at=at)
     return Step(campaign.evolve(phase=phase))
 
 
 def _recovering(campaign: Campaign, phase: Recovering, event: Evaluated) -> Step:
-    timings = campaign.plan.timings
-    at = event.at
+    timings, at, trial = campaign.plan.timings, event.at, campaign.trial
     if campaign.deploying:
         return Step(campaign.evolve(phase=replace(phase, clean_since=None)))
-    clean = watching.clean_since(
-        phase.clean_since, campaign.readings, at=at, must_hold=campaign.trial.violated
-    )
-    phase = replace(
-        phase, clean_since=clean, doubt=watching.doubt(campaign.readings, event.missing)
-    )
+    phase = _watched(campaign, phase, event)
+    clean = phase.clean_since
     if clean is not None and at - clean >= timings.clean_period_s:
         return transitions.enter_confirming(campaign.with_trial(first_green_at=clean), at=at)
-    waited_from = max(phase.since, campaign.trial.last_deployed_at or phase.since)
-    if at - waited_from < timings.recovery_patience_s:
+    waited_from = max(phase.since, trial.last_switch_at or phase.since)
+    if clean is not None or at - waited_from < timings.recovery_patience_s:
         return Step(campaign.evolve(phase=phase))
-    return _not_recovered(campaign, phase, at=at)
+    names = ", ".join(watching.red_now(campaign.readings) or trial.violated)
+    return _out_of_patience(campaign, phase, event, f"did not recover: {names}")
 
 
-def _not_recovered(campaign: Campaign, phase: Recovering, *, at: float) -> Step:
-    red = watching.violated_now(campaign.readings)
-    if phase.doubt and not red:
-        verdict = Inconclusive(fault="metrics", reason=phase.doubt)
-        return transitions.close(campaign, verdict, at=at)
-    names = ", ".join(red or campaign.trial.violated)
-    return transitions.unresolved(campaign, f"did not recover: {names}", at=at)
-
-
-def _confirming(campaign: Campaign, phase: Confirming, event: Evaluated) -> Step:
-    at = event.at
+def _confirming(
+    campaign: Campaign, phase: Confirming, event: Evaluated, before: tuple[Reading, ...]
+) -> Step:
     if phase.applied_at is None:
         return Step(campaign.evolve(phase=phase))
-    full = phase.stage == "full"
+    on_for = event.at - phase.applied_at
+    phase = replace(phase, streaks=_streaks(campaign, phase, before, since=phase.applied_at))
     if names := watching.violated(phase.streaks):
-        load = "full load" if full else "base load"
-        reason = f"violated again at {load}: {', '.join(names)}"
-        return transitions.unresolved(campaign, reason, at=at)
-    clean = watching.clean_since(
-        phase.clean_since,
-        campaign.readings,
-        at=at,
-        must_hold=campaign.trial.violated if full else (),
+        reason = transitions.relapse(campaign, names, f"{phase.stage} load")
+        return transitions.unresolved(campaign, reason, at=event.at)
+    phase = _watched(campaign, phase, event)
+    return _confirmed(campaign, phase, event, on_for=on_for)
+
+
+def _must_hold(campaign: Campaign, phase: Recovering | Confirming) -> tuple[str, ...]:
+    """What was violated; back at base load it may well be idle."""
+    at_base = isinstance(phase, Confirming) and phase.stage == "base"
+    return () if at_base else campaign.trial.violated
+
+
+def _watched(campaign: Campaign, phase: _Watched, event: Evaluated) -> _Watched:
+    """The phase with this evaluation noted."""
+    readings, at = campaign.readings, event.at
+    must_hold = _must_hold(campaign, phase)
+    clean = watching.clean_since(phase.clean_since, readings, at=at, must_hold=must_hold)
+    if clean is not None:
+        return replace(phase, clean_since=clean, doubt="")
+    doubt = watching.doubt(readings, event.missing, must_hold=must_hold)
+    return replace(
+        phase,
+        clean_since=None,
+        red_at=at if watching.red_now(readings) else phase.red_at,
+        doubt=doubt.reason if doubt else "",
     )
-    doubt = watching.doubt(campaign.readings, event.missing)
-    phase = replace(phase, clean_since=clean, doubt=doubt)
-    campaign = campaign.evolve(phase=phase)
-    return _confirmed(campaign, phase, at=at)
 
 
-def _confirmed(campaign: Campaign, phase: Confirming, *, at: float) -> Step:
+def _confirmed(campaign: Campaign, phase: Confirming, event: Evaluated, *, on_for: float) -> Step:
     """Long enough on, and clean at its end; or out of patience."""
-    timings = campaign.plan.timings
-    assert phase.applied_at is not None  # noqa: S101 - its callers know
+    timings, at = campaign.plan.timings, event.at
     enough = timings.clean_period_s
     if phase.stage == "full":
         enough = timings.confirm_s(campaign.trial.time_to_detect_s or 0.0)
-    on_for = at - phase.applied_at
-    clean_for = 0.0 if phase.clean_since is None else at - phase.clean_since
-    if on_for >= enough and clean_for >= timings.clean_period_s:
+    clean = phase.clean_since
+    if clean is not None and on_for >= enough and at - clean >= timings.clean_period_s:
         if phase.stage == "base":
             return transitions.confirm_full_load(campaign, at=at)
         return transitions.resolved(campaign, at=at)
-    if on_for < enough + _PATIENCE_PERIODS * timings.clean_period_s:
-        return Step(campaign)
-    if any(reading.status is Status.UNKNOWN for reading in campaign.readings):
-        verdict = Inconclusive(fault="metrics", reason=phase.doubt)
-        return transitions.close(campaign, verdict, at=at)
-    return transitions.unresolved(campaign, f"never steady at {phase.stage} load", at=at)
+    patience = enough + _PATIENCE_PERIODS * timings.clean_period_s
+    if clean is not None or on_for < patience:
+        return Step(campaign.evolve(phase=phase))
+    return _out_of_patience(campaign, phase, event, f"never steady at {phase.stage} load")
+
+
+def _out_of_patience(
+    campaign: Campaign, phase: Recovering | Confirming, event: Evaluated, lost: str
+) -> Step:
+    """Red a short while ago: lost. What could not be measured is the harness's fault."""
+    doubt = watching.doubt(campaign.readings, event.missing, must_hold=_must_hold(campaign, phase))
+    recent_s = campaign.plan.timings.clean_period_s
+    red = phase.red_at is not None and event.at - phase.red_at <= recent_s
+    if red or doubt is None:
+        return transitions.unresolved(campaign, lost, at=event.at)
+    verdict = Inconclusive(fault=doubt.fault, reason=doubt.reason)
+    return transitions.close(campaign, verdict, at=event.at)

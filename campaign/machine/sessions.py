@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from campaign.machine import transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ActionTaken,
     Deployment,
-    DeploymentFinished,
     DeploymentRequested,
-    Recovering,
     Repairing,
     SessionEnded,
     SessionOutcome,
@@ -27,8 +23,8 @@ def session_did(
     if not _is_current(campaign, event.ticket, event.session):
         return campaign
     trial = campaign.trial
-    first_action_at = trial.first_action_at or event.at
-    campaign = campaign.with_trial(first_action_at=first_action_at)
+    if trial.first_action_at is None:
+        campaign = campaign.with_trial(first_action_at=event.at)
     match event:
         case ActionTaken(edit=True) if trial.first_edit_at is None:
             return campaign.with_trial(first_edit_at=event.at)
@@ -47,34 +43,21 @@ def _is_current(campaign: Campaign, ticket: str, session: int) -> bool:
 
 
 def _deployment_requested(campaign: Campaign, event: DeploymentRequested) -> Campaign:
+    known = campaign.trial.deployments
+    if any(deployment.id == event.deployment for deployment in known):
+        return campaign
     deployment = Deployment(id=event.deployment, revision=event.revision, requested_at=event.at)
-    return campaign.with_trial(deployments=(*campaign.trial.deployments, deployment))
-
-
-def deployment_finished(campaign: Campaign, event: DeploymentFinished) -> Campaign:
-    """What runs is a fact whatever the phase; the clean period starts after it."""
-    deployments = tuple(
-        replace(deployment, finished_at=event.at, ok=event.ok, reason=event.reason)
-        if deployment.id == event.deployment and deployment.ok is None
-        else deployment
-        for deployment in campaign.trial.deployments
-    )
-    campaign = campaign.with_trial(deployments=deployments)
-    if event.ok:
-        campaign = campaign.evolve(revision=event.revision)
-    if isinstance(campaign.phase, Repairing | Recovering):
-        campaign = campaign.evolve(phase=replace(campaign.phase, clean_since=None))
-    return campaign
+    return campaign.with_trial(deployments=(*known, deployment))
 
 
 def session_ended(campaign: Campaign, event: SessionEnded) -> Step:
     if not _is_current(campaign, event.ticket, event.session):
         return Step(campaign)
     campaign = campaign.with_trial(spend=_add(campaign.trial.spend, event.spend))
+    if event.outcome is SessionOutcome.RESOLVED and campaign.trial.resolved_at is None:
+        campaign = campaign.with_trial(resolved_at=event.at)
     assert isinstance(campaign.phase, Repairing)  # noqa: S101 - _is_current says so
-    end = "resolved" if event.outcome is SessionOutcome.RESOLVED else event.outcome.value
-    if event.reason:
-        end = f"{end} ({event.reason})"
+    end = f"{event.outcome} ({event.reason})" if event.reason else str(event.outcome)
     return transitions.enter_recovering(
         campaign, at=event.at, session_end=end, clean=campaign.phase.clean_since
     )

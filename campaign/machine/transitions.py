@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from campaign.machine import watching
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
@@ -102,14 +104,16 @@ def open_ticket(campaign: Campaign, names: tuple[str, ...], *, at: float) -> Ste
 
 
 def start_session(campaign: Campaign, *, at: float, deadline: float) -> Step:
+    """A later session on the same ticket gets what is left of the wall time."""
     session = campaign.trial.sessions + 1
     campaign = campaign.with_trial(sessions=session)
     assert campaign.trial.ticket is not None  # noqa: S101 - opened just before, or resumed
+    budget = campaign.plan.budget
     command = StartSession(
         trial=campaign.trial.index,
         ticket=campaign.trial.ticket,
         session=session,
-        budget=campaign.plan.budget,
+        budget=budget if session == 1 else replace(budget, wall_s=max(0.0, deadline - at)),
     )
     phase = Repairing(since=at, session=session, deadline=deadline)
     return Step(campaign.evolve(phase=phase), (command,))
@@ -120,9 +124,18 @@ def enter_recovering(
 ) -> Step:
     """`clean`: since when it has been clean already, counted from the last deployment."""
     campaign = campaign.with_trial(session_end=session_end)
-    if campaign.trial.last_deployed_at is None:
+    if campaign.trial.last_deployed_at is None or campaign.deploying:
         clean = None  # with nothing deployed, the clean period starts with the resolve
     return Step(campaign.evolve(phase=Recovering(since=at, clean_since=clean)))
+
+
+def recover_again(campaign: Campaign, *, at: float) -> Step:
+    """The clean period is counted afresh, at full load."""
+    phase = Recovering(since=at)
+    if campaign.load == campaign.full_load:
+        return Step(campaign.evolve(phase=phase))
+    command = _apply(campaign, f"t{campaign.trial.index}-recover", campaign.full_load)
+    return Step(campaign.evolve(phase=phase, load=campaign.full_load), (command,))
 
 
 def enter_confirming(campaign: Campaign, *, at: float) -> Step:
@@ -144,7 +157,7 @@ def close(campaign: Campaign, verdict: Verdict, *, at: float) -> Step:
     cancel: tuple[CancelSession, ...] = ()
     if isinstance(campaign.phase, Repairing):
         cancel = (_cancel(campaign),)
-    if isinstance(verdict, Resolved | Immune):
+    if isinstance(verdict, Resolved | Immune) and campaign.plan.mode == "continuous":
         ratchet = campaign.scaled(campaign.profile, campaign.profile.ratchet)
         campaign = campaign.evolve(base_load=campaign.base_load + ratchet)
     campaign = campaign.with_trial(verdict=verdict, ended_at=at, after=campaign.readings)
@@ -177,6 +190,13 @@ def heal(campaign: Campaign, *, at: float) -> Step:
     return Step(campaign.evolve(phase=phase, load=campaign.base_load), (command,))
 
 
+def healed(campaign: Campaign, phase: Healing, *, at: float) -> Step:
+    """Go on, unless a deployment of this trial is still under way: the next one is not its."""
+    if campaign.deploying:
+        return Step(campaign.evolve(phase=replace(phase, applied_at=at)))
+    return next_trial(campaign, at=at)
+
+
 def next_trial(campaign: Campaign, *, at: float) -> Step:
     """After the load was healed: pause, the next trial, or the end."""
     played = campaign.trial.index + 1
@@ -189,9 +209,12 @@ def next_trial(campaign: Campaign, *, at: float) -> Step:
     return begin_trial(campaign, played, at=at)
 
 
-def finish_broken(campaign: Campaign, failure: str, *, at: float) -> Step:
-    """The harness cannot go on."""
-    return Step(campaign.evolve(phase=Finished(at=at, failure=failure)))
+def give_up(campaign: Campaign, failure: str, *, at: float) -> Step:
+    """The stack does not come up. What was played is kept: such a campaign can be resumed."""
+    nothing_played = campaign.trial.index == 0 and not campaign.restoring
+    if nothing_played:
+        return Step(campaign.evolve(phase=Finished(at=at, failure=failure)))
+    return Step(campaign.evolve(stopped=True, restoring=False, trouble=failure))
 
 
 def blame(campaign: Campaign, component: str, reason: str, *, at: float) -> Step:
@@ -212,6 +235,17 @@ def unresolved(campaign: Campaign, reason: str, *, at: float) -> Step:
     if campaign.trial.resolved_at is None and campaign.trial.session_end:
         reason = f"{reason}; the operator: {campaign.trial.session_end}"
     return close(campaign, Unresolved(reason=reason), at=at)
+
+
+def relapse(campaign: Campaign, names: tuple[str, ...], load: str) -> str:
+    """What is violated again, and what was fine before: a regression is named as such."""
+    trial = campaign.trial
+    own = [name for name in names if name in (*trial.violated, *trial.baseline_red)]
+    broken_before = {name for record in campaign.done for name in record.violated}
+    regressed = [name for name in names if name not in own and name in broken_before]
+    new = [name for name in names if name not in own and name not in broken_before]
+    parts = (("violated again", own), ("regression", regressed), ("newly violated", new))
+    return "; ".join(f"{what} at {load}: {', '.join(which)}" for what, which in parts if which)
 
 
 def survived(campaign: Campaign, *, at: float) -> Step:

@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from campaign.machine.state import Campaign
 from campaign.model import Evaluated, Reading, Status, Symptom, judge
+from campaign.model.invariant import STARVED, UNDER_FLOOR
 from campaign.model.phase import Streaks
 
 #: A violation is at least this many violating evaluations in a row.
 VIOLATING_EVALUATIONS = 2
+
+#: The `Doubt.fault` of what a generator in good health offered and nobody answered.
+APP = "app"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why an evaluation is no proof that all is well, although nothing is violated."""
+
+    #: the part at fault: metrics, loadgen or `APP`
+    fault: str
+    reason: str
 
 
 def judge_all(campaign: Campaign, event: Evaluated) -> tuple[Reading, ...]:
     """One reading of each invariant, in the plan's order."""
     samples = {sample.invariant: sample for sample in event.samples}
     starved = campaign.plan.generator_limits.starved(event.generator)
+    freshness_s = campaign.plan.timings.freshness_s
     return tuple(
-        judge(
-            invariant,
-            samples.get(invariant.id),
-            at=event.at,
-            freshness_s=campaign.plan.timings.freshness_s,
-            starved=starved,
-        )
-        for invariant in campaign.invariants
-    )
-
-
-def fresh_readings(
-    before: tuple[Reading, ...], now: tuple[Reading, ...], *, since: float
-) -> tuple[Reading, ...]:
-    """Those whose evaluation is new and lies after `since`; each evaluation counts once."""
-    seen = {reading.invariant: reading.measured_at for reading in before}
-    return tuple(
-        reading
-        for reading in now
-        if reading.measured_at is not None
-        and reading.measured_at >= since
-        and reading.measured_at != seen.get(reading.invariant)
+        [
+            judge(
+                invariant,
+                samples.get(invariant.id),
+                at=event.at,
+                freshness_s=freshness_s,
+                starved=starved,
+            )
+            for invariant in campaign.invariants
+        ]
     )
 
 
 def count_streaks(
-    streaks: Streaks, now: tuple[Reading, ...], fresh: tuple[Reading, ...]
+    streaks: Streaks, before: tuple[Reading, ...], now: tuple[Reading, ...], *, since: float
 ) -> Streaks:
-    """Violating evaluations in a row; anything else, doubt included, starts anew."""
-    counted = dict(streaks)
-    for reading in now:
-        if reading.status is not Status.VIOLATED:
-            counted.pop(reading.invariant, None)
-    for reading in fresh:
-        if reading.status is Status.VIOLATED:
-            counted[reading.invariant] = counted.get(reading.invariant, 0) + 1
+    """Violating evaluations in a row; anything else, doubt included, starts anew.
+
+    Prometheus's evaluation counts once, however often it was seen, and only when it lies after
+    `since`.
+    """
+    violating = [reading for reading in now if reading.status is Status.VIOLATED]
+    if not violating:
+        return {}
+    seen = {reading.invariant: reading.measured_at for reading in before}
+    counted: Streaks = {}
+    for reading in violating:
+        name, measured_at = reading.invariant, reading.measured_at
+        fresh = measured_at is not None and measured_at >= since and measured_at != seen.get(name)
+        counted[name] = streaks.get(name, 0) + fresh
     return counted
 
 
@@ -58,14 +68,27 @@ def violated(streaks: Streaks) -> tuple[str, ...]:
     return tuple(name for name, count in streaks.items() if count >= VIOLATING_EVALUATIONS)
 
 
+def red_now(readings: tuple[Reading, ...]) -> tuple[str, ...]:
+    """Violated, or swallowed by the app: offered by a healthy generator and not observed."""
+    return tuple(
+        reading.invariant
+        for reading in readings
+        if reading.status is Status.VIOLATED or reading.reason == UNDER_FLOOR
+    )
+
+
+def violated_now(readings: tuple[Reading, ...]) -> tuple[str, ...]:
+    return tuple(reading.invariant for reading in readings if reading.status is Status.VIOLATED)
+
+
 def is_clean(readings: tuple[Reading, ...], *, must_hold: tuple[str, ...] = ()) -> bool:
     """Something holds, nothing is violated or in doubt, and `must_hold` are not merely idle."""
-    statuses = {reading.invariant: reading.status for reading in readings}
-    if any(status in (Status.VIOLATED, Status.UNKNOWN) for status in statuses.values()):
+    held = {reading.invariant for reading in readings if reading.status is Status.HELD}
+    if not held or not held.issuperset(must_hold):
         return False
-    if any(statuses.get(name) is not Status.HELD for name in must_hold):
-        return False
-    return Status.HELD in statuses.values()
+    return len(held) == len(readings) or all(
+        reading.status is Status.IDLE for reading in readings if reading.invariant not in held
+    )
 
 
 def clean_since(
@@ -77,16 +100,24 @@ def clean_since(
     return at if earlier is None else earlier
 
 
-def doubt(readings: tuple[Reading, ...], missing: str) -> str:
-    """Why this evaluation says less than it should; empty when it does not."""
-    unknown = [reading for reading in readings if reading.status is Status.UNKNOWN]
-    if not unknown:
-        return ""
-    return missing or f"{unknown[0].invariant}: {unknown[0].reason}"
+def doubt(
+    readings: tuple[Reading, ...], missing: str, *, must_hold: tuple[str, ...] = ()
+) -> Doubt | None:
+    """Why it is neither clean nor violated; None when it is one of the two."""
+    for reading in readings:
+        if reading.status is Status.UNKNOWN:
+            reason = missing or f"{reading.invariant}: {reading.reason}"
+            return Doubt(fault=_fault(reading), reason=reason)
+        if reading.status is Status.IDLE and reading.invariant in must_hold:
+            reason = f"{reading.invariant}: too little load of its kind was offered"
+            return Doubt(fault="loadgen", reason=reason)
+    if all(reading.status is Status.IDLE for reading in readings):
+        return Doubt(fault="loadgen", reason="no load was offered")
+    return None
 
 
-def violated_now(readings: tuple[Reading, ...]) -> tuple[str, ...]:
-    return tuple(reading.invariant for reading in readings if reading.status is Status.VIOLATED)
+def _fault(reading: Reading) -> str:
+    return {STARVED: "loadgen", UNDER_FLOOR: APP}.get(reading.reason, "metrics")
 
 
 def keep_worst(worst: tuple[Reading, ...], readings: tuple[Reading, ...]) -> tuple[Reading, ...]:

@@ -56,7 +56,16 @@ from campaign.model.phase import (
 )
 from campaign.model.plan import Calibration, Mode, Plan, Timings
 from campaign.model.profile import Category, Profile
-from campaign.model.ticket import Budget, SessionOutcome, Spend, Symptom, Ticket
+from campaign.model.ticket import (
+    Assignment,
+    Budget,
+    SessionOutcome,
+    SessionResult,
+    Spend,
+    Symptom,
+    Ticket,
+)
+from campaign.model.tools import CommandResult, DeploymentOutcome
 from campaign.model.verdict import (
     Deployment,
     Fault,
@@ -72,6 +81,7 @@ __all__ = [
     "ActionTaken",
     "ApplyLoad",
     "Arrival",
+    "Assignment",
     "Baseline",
     "Budget",
     "Calibration",
@@ -81,6 +91,7 @@ __all__ = [
     "CloseTrial",
     "Command",
     "CommandFailed",
+    "CommandResult",
     "ComponentDown",
     "ComponentUp",
     "Confirming",
@@ -88,6 +99,7 @@ __all__ = [
     "DataGrown",
     "Deployment",
     "DeploymentFinished",
+    "DeploymentOutcome",
     "DeploymentRequested",
     "Disturbed",
     "Evaluated",
@@ -122,6 +134,7 @@ __all__ = [
     "Sample",
     "SessionEnded",
     "SessionOutcome",
+    "SessionResult",
     "Spend",
     "StackFailed",
     "StackReady",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isnan
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["performance", "availability", "resource", "correctness"]
@@ -98,42 +98,53 @@ class GeneratorHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorLimits:
-    """Beyond both the generator is starved: its own measurements are worth nothing."""
+    """Beyond them the generator is starved: its own measurements are worth nothing."""
 
     max_lag_s: float = 0.25
     max_cpu_ratio: float = 0.95
 
     def starved(self, health: GeneratorHealth | None) -> bool:
-        """A lag alone says so; a busy core alone does not (it may still keep its schedule)."""
-        return health is not None and health.lag_s > self.max_lag_s
+        """A lag alone says so; a busy core alone does not (it may still keep its schedule).
+
+        No word from the generator, or a word that is no number, counts as starved.
+        """
+        return health is None or not health.lag_s <= self.max_lag_s
+
+
+NO_DATA = "no data"
+NO_VALUE = "no value"
+STARVED = "the load generator was starved"
+#: offered by a generator that kept its schedule, and not observed: the app swallowed it
+UNDER_FLOOR = "under the traffic floor"
 
 
 def judge(
     invariant: Invariant, sample: Sample | None, *, at: float, freshness_s: float, starved: bool
 ) -> Reading:
-    """One sample against its limit. Every doubt is UNKNOWN."""
-
-    def reading(status: Status, reason: str = "") -> Reading:
-        return Reading(
-            invariant=invariant.id,
-            status=status,
-            limit=invariant.limit,
-            value=None if sample is None else sample.value,
-            samples=None if sample is None else sample.samples,
-            measured_at=None if sample is None else sample.measured_at,
-            reason=reason,
-        )
-
-    if sample is None or sample.measured_at is None or sample.offered is None:
-        return reading(Status.UNKNOWN, "no data")
-    if at - sample.measured_at > freshness_s:
-        return reading(Status.UNKNOWN, f"stale by {at - sample.measured_at:.1f} s")
-    if sample.offered < invariant.min_offered:
-        return reading(Status.IDLE)
-    if starved and "loadgen" in invariant.sources:
-        return reading(Status.UNKNOWN, "the load generator was starved")
-    if sample.value is None or math.isnan(sample.value):
-        return reading(Status.UNKNOWN, "no value")
-    if sample.samples is None or sample.samples < TRAFFIC_FLOOR * sample.offered:
-        return reading(Status.UNKNOWN, "under the traffic floor")
-    return reading(Status.VIOLATED if sample.value > invariant.limit else Status.HELD)
+    """One sample against its limit. Every doubt is UNKNOWN, Prometheus's NaN among them."""
+    sample = sample or Sample(invariant=invariant.id)
+    status, reason = Status.HELD, ""
+    measured_at, samples, offered = sample.measured_at, sample.samples, sample.offered
+    if measured_at is None or samples is None or offered is None or isnan(samples + offered):
+        status, reason = Status.UNKNOWN, NO_DATA
+    elif abs(at - measured_at) > freshness_s:
+        status, reason = Status.UNKNOWN, f"stale by {at - measured_at:.1f} s"
+    elif offered < invariant.min_offered:
+        status = Status.IDLE
+    elif starved and "loadgen" in invariant.sources:
+        status, reason = Status.UNKNOWN, STARVED
+    elif samples < TRAFFIC_FLOOR * offered:
+        status, reason = Status.UNKNOWN, UNDER_FLOOR
+    elif sample.value is None or isnan(sample.value):
+        status, reason = Status.UNKNOWN, NO_VALUE
+    elif sample.value > invariant.limit:
+        status = Status.VIOLATED
+    return Reading(
+        invariant=invariant.id,
+        status=status,
+        limit=invariant.limit,
+        value=sample.value,
+        samples=samples,
+        measured_at=measured_at,
+        reason=reason,
+    )

@@ -47,8 +47,9 @@ class Disturbed:
     streaks: Streaks = field(default_factory=dict)
     evaluations: int = 0
     unknown: int = 0
-    #: why the last unknown evaluation was unknown
+    #: why the last unknown evaluation was unknown, and the part at fault
     doubt: str = ""
+    fault: str = ""
     kind: Literal["disturbed"] = "disturbed"
 
 
@@ -70,6 +71,8 @@ class Recovering:
 
     since: float
     clean_since: float | None = None
+    #: when an invariant was last seen red
+    red_at: float | None = None
     doubt: str = ""
     kind: Literal["recovering"] = "recovering"
 
@@ -83,6 +86,8 @@ class Confirming:
     load_id: str
     applied_at: float | None = None
     clean_since: float | None = None
+    #: when an invariant was last seen red
+    red_at: float | None = None
     streaks: Streaks = field(default_factory=dict)
     doubt: str = ""
     kind: Literal["confirming"] = "confirming"
@@ -94,6 +99,8 @@ class Healing:
 
     since: float
     load_id: str
+    #: set while the next trial still waits for a deployment to end
+    applied_at: float | None = None
     kind: Literal["healing"] = "healing"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -56,3 +56,22 @@ class SessionOutcome(StrEnum):
     BUDGET_SPENT = "budget spent"
     #: the operator's own software failed; the trial is still judged
     FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One session's work: a ticket, its limits, and whose turn it is."""
+
+    trial: int
+    ticket: Ticket
+    session: int
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """How the operator left."""
+
+    outcome: SessionOutcome
+    reason: str = ""
+    spend: Spend = field(default_factory=Spend)

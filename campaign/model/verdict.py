@@ -127,3 +127,9 @@ class TrialRecord:
         """When the last successful deployment was finished."""
         finished = (d.finished_at for d in self.deployments if d.ok)
         return max((at for at in finished if at is not None), default=None)
+
+    @property
+    def last_switch_at(self) -> float | None:
+        """When the last deployment was over, well or not (a failed one is rolled back)."""
+        finished = (deployment.finished_at for deployment in self.deployments)
+        return max((at for at in finished if at is not None), default=None)

@@ -1,0 +1,6 @@
+"""The target app's database as the harness uses it: its data, and what can be seen from inside."""
+
+from campaign.adapters.database.probes import Probes
+from campaign.adapters.database.target import TargetDatabase
+
+__all__ = ["Probes", "TargetDatabase"]

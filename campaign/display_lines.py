@@ -1,0 +1,258 @@
+"""What just happened, as one readable line: pure, from an event and the state before and after."""
+
+from __future__ import annotations
+
+from campaign.machine import Campaign
+from campaign.model import (
+    ActionTaken,
+    Baseline,
+    CommandFailed,
+    ComponentDown,
+    ComponentUp,
+    Confirming,
+    ContinueRequested,
+    DataGrown,
+    DeploymentFinished,
+    DeploymentRequested,
+    Disturbed,
+    Event,
+    Finished,
+    Growing,
+    LoadApplied,
+    Paused,
+    PauseRequested,
+    Preparing,
+    Reading,
+    Recovering,
+    Repairing,
+    Resumed,
+    SessionEnded,
+    StackReady,
+    StopRequested,
+    TicketResolved,
+    TrialRecord,
+    Verdict,
+    offered_hz,
+    total_users,
+)
+from reports import words
+from reports.summary import verdicts
+from reports.trial import verdict_reason
+from reports.view import failure, phase_name, started_at, trials
+
+_WIDE = 200
+
+
+def describe(before: Campaign | None, event: Event, after: Campaign) -> str | None:
+    """`0:42  violated: …`; None when nothing happened that a reader needs to know."""
+    what = _what(before, event, after)
+    if what is None:
+        return None
+    elapsed = words.clock(event.at - started_at(after))
+    return f"{elapsed:>7}  {what}"
+
+
+def _what(before: Campaign | None, event: Event, after: Campaign) -> str | None:
+    """What the machine made of it says more than the event alone."""
+    if before is None:
+        return _started(after)
+    if failure(after) and not failure(before):
+        return f"the harness gave up: {words.short(failure(after), _WIDE)}"
+    if after.trial.verdict is not None and before.trial.verdict is None:
+        return _judged(after.trial, after)
+    if after.trial.index != before.trial.index:
+        return _trial_started(after)
+    moved = after.phase.kind != before.phase.kind or _is_next_stage(before, after)
+    entered = _entered(event, after) if moved else None
+    return entered or _event(before, event, after)
+
+
+def _is_next_stage(before: Campaign, after: Campaign) -> bool:
+    """Within `confirming`, from base load to full load."""
+    match before.phase, after.phase:
+        case Confirming(stage=old), Confirming(stage=new):
+            return old != new
+        case _:
+            return False
+
+
+def _started(after: Campaign) -> str:
+    plan = after.plan
+    count = words.plural(len(plan.profiles), "trial")
+    return (
+        f"campaign {plan.campaign}: {count} of {plan.target}, {plan.mode}, "
+        f"operator {plan.operator}; {_trial_started(after)}"
+    )
+
+
+def _trial_started(after: Campaign) -> str:
+    return f"{_trial_name(after.trial, after)} started"
+
+
+def _trial_name(record: TrialRecord, campaign: Campaign) -> str:
+    return f"trial {record.index + 1}/{len(campaign.plan.profiles)} {record.profile}"
+
+
+def _judged(record: TrialRecord, campaign: Campaign) -> str:
+    assert record.verdict is not None  # noqa: S101 - its caller looked
+    reason = words.short(verdict_reason(record), _WIDE)
+    parts = [
+        reason,
+        _timed("detected in", record.time_to_detect_s),
+        _timed("repaired in", record.time_to_repair_s),
+        words.plural(len(record.deployments), "deployment") if record.deployments else "",
+    ]
+    details = ", ".join(part for part in parts if part)
+    verdict = f"{_trial_name(record, campaign)}: {verdict_word(record.verdict)}"
+    return f"{verdict} ({details})" if details else verdict
+
+
+def verdict_word(verdict: Verdict) -> str:
+    return verdict.kind.upper()
+
+
+def _timed(what: str, seconds: float | None) -> str:
+    return "" if seconds is None else f"{what} {words.duration(seconds)}"
+
+
+def _entered(event: Event, after: Campaign) -> str | None:  # noqa: C901, PLR0911 - a case a phase
+    match after.phase:
+        case Preparing():
+            return "preparing the stack"
+        case Baseline():
+            ready = isinstance(event, StackReady)
+            running = f"the stack is ready, revision {words.revision(after.revision)}; "
+            return f"{running if ready else ''}applying the base load"
+        case Growing():
+            red = ", ".join(after.trial.baseline_red)
+            return f"baseline red: {red}; going on" if red else "baseline green"
+        case Disturbed():
+            return f"{_grown(event)}applying the full load"
+        case Repairing():
+            return _violated(after)
+        case Recovering():
+            end = words.short(after.trial.session_end, _WIDE)
+            period = words.duration(after.plan.timings.clean_period_s)
+            return f"session ended: {end}; waiting for {period} of green"
+        case Confirming(stage="base"):
+            return f"{_green(after.trial)}; back to base load"
+        case Confirming():
+            return "green at base load; confirming at full load"
+        case Paused():
+            return "paused before the next trial"
+        case Finished():
+            return _finished(after)
+        case _:
+            return None
+
+
+def _grown(event: Event) -> str:
+    if not isinstance(event, DataGrown):
+        return ""
+    rows = words.plural(event.rows, "row")
+    return f"data grown: {rows} in {words.duration(event.duration_s)}; "
+
+
+def _violated(after: Campaign) -> str | None:
+    ticket = after.trial.ticket
+    if ticket is None:
+        return None
+    readings = [
+        _reading(reading, after)
+        for reading in after.readings
+        if reading.invariant in after.trial.violated
+    ]
+    return f"violated {', '.join(readings)}: ticket {ticket.id}, session started"
+
+
+def _reading(reading: Reading, campaign: Campaign) -> str:
+    unit = unit_of(reading.invariant, campaign)
+    value, limit = words.quantity(reading.value, unit), words.quantity(reading.limit, unit)
+    return f"{reading.invariant} ({value} > {limit})"
+
+
+def unit_of(invariant: str, campaign: Campaign) -> str:
+    return next((inv.unit for inv in campaign.invariants if inv.id == invariant), "count")
+
+
+def _green(record: TrialRecord) -> str:
+    return f"green again, repaired in {words.duration(record.time_to_repair_s)}"
+
+
+def _finished(after: Campaign) -> str:
+    counts = ", ".join(f"{count} {word}" for word, count in verdicts(trials(after)).items())
+    return f"campaign finished: {counts}"
+
+
+def _event(before: Campaign, event: Event, after: Campaign) -> str | None:
+    match event:
+        case LoadApplied():
+            return _load_applied(before, event, after)
+        case ActionTaken():
+            return _action(event)
+        case DeploymentRequested():
+            message = words.short(event.message, _WIDE)
+            revision = words.revision(event.revision)
+            return f"deployment of {revision} requested{f': {message}' if message else ''}"
+        case DeploymentFinished():
+            return _deployed(event)
+        case TicketResolved():
+            cause = words.short(event.root_cause, _WIDE)
+            return f"{event.ticket} resolved: {cause or 'no root cause stated'}"
+        case SessionEnded():
+            return f"session {event.session} on {event.ticket} ended: {event.outcome.value}"
+        case _:
+            return _harness(before, event, after)
+
+
+def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:
+    match event:
+        case ComponentDown():
+            return f"{event.component} went down: {words.short(event.reason, _WIDE)}"
+        case ComponentUp():
+            return f"{event.component} is up again"
+        case CommandFailed():
+            reason = words.short(event.reason, _WIDE)
+            return f"{event.command} failed: {event.component}: {reason}"
+        case PauseRequested():
+            return "will pause before the next trial"
+        case ContinueRequested():
+            return "going on"
+        case StopRequested() if after.stopped and not before.stopped:
+            reason = words.short(event.reason, _WIDE)
+            return f"stopped{f': {reason}' if reason else ''}; healing the load"
+        case Resumed():
+            return "resumed: bringing the stack back"
+        case StackReady() if before.restoring:
+            again = after.trial.sessions > before.trial.sessions
+            session = f", session {after.trial.sessions} started" if again else ""
+            return f"the stack is back: going on with {phase_name(after)}{session}"
+        case _:
+            return None
+
+
+def _load_applied(before: Campaign, event: LoadApplied, after: Campaign) -> str | None:
+    """Only what the phase at hand waited for."""
+    match before.phase, after.phase:
+        case (Baseline() | Disturbed() | Confirming()) as old, new if old != new:
+            load = before.load
+            name = "full load" if event.load_id.endswith("full") else "base load"
+            users = words.plural(total_users(load), "user")
+            return f"{name} applied: {words.rate(offered_hz(load))} from {users}"
+        case _:
+            return None
+
+
+def _action(event: ActionTaken) -> str:
+    arguments = words.call(event.arguments, width=100, each=60)
+    took = words.duration(event.duration_s)
+    failed = f" failed: {words.short(event.result, 80)}" if event.is_error else ""
+    return f"{event.ticket} {words.short(event.tool, 40)}({arguments}) {took}{failed}"
+
+
+def _deployed(event: DeploymentFinished) -> str:
+    took = words.duration(event.duration_s)
+    revision = words.revision(event.revision)
+    if event.ok:
+        return f"deployment of {revision} ok in {took}"
+    return f"deployment of {revision} failed in {took}: {words.short(event.reason, _WIDE)}"

@@ -1,0 +1,144 @@
+"""Journal, judge, act: the one loop of a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from campaign.machine import Campaign, fold, step
+from campaign.model import CampaignStarted, Event, Finished, Plan, Resumed, StopRequested
+from campaign.ports import Ports
+from campaign.shell.crew import Crew, see_through
+from campaign.shell.executors import Executors
+from campaign.shell.inbox import CampaignOverError, Inbox, Letter
+from campaign.shell.senses import Senses
+
+#: called after each event with the state before it, the event, and the state after it
+Observer = Callable[[Campaign | None, Event, Campaign], None]
+
+log = structlog.get_logger(__name__)
+
+
+class Shell:
+    """Plays one campaign from its journal's end to the campaign's end.
+
+    It also is the operators' `Desk`: `record` returns when the event is durable and judged.
+    """
+
+    def __init__(self, ports: Ports, *, observers: tuple[Observer, ...] = ()) -> None:
+        self._ports = ports
+        self._observers = observers
+        self._campaign: Campaign | None = None
+        self._inbox = Inbox()
+        self._crew = Crew()
+        self._executors = Executors(ports, self, self._crew)
+        self._senses = Senses(ports, self)
+
+    @property
+    def campaign(self) -> Campaign | None:
+        return self._campaign
+
+    def now(self) -> float:
+        return self._ports.clock.now()
+
+    async def record(self, event: Event) -> None:
+        """Hand an event in; returns when it is in the journal and has been judged.
+
+        Raises:
+            CampaignOverError: the campaign has ended or was stopped.
+        """
+        await self._inbox.hand_in(event)
+
+    async def request_stop(self, reason: str) -> None:
+        """End now; a campaign that is over already stays as it is."""
+        try:
+            await self.record(StopRequested(at=self.now(), reason=reason))
+        except CampaignOverError:
+            log.info("stop_came_late", reason=reason)
+
+    async def run(self, plan: Plan | None) -> Campaign:
+        """Start `plan`, or take up what the journal holds, and play to the end or a stop.
+
+        Raises:
+            ValueError: an empty journal, and no plan that could be played.
+            PortError: the journal cannot be read or written; nothing more was done.
+        """
+        try:
+            return await self._play(plan)
+        finally:
+            self._inbox.close()
+
+    async def _play(self, plan: Plan | None) -> Campaign:
+        opening = await self._opening_events(plan)
+        try:
+            if opening:
+                self._senses.start(self._crew)
+            for event in opening:
+                await self._handle(event)
+            return await self._loop()
+        finally:
+            if opening:
+                await self._wind_up()
+
+    async def _opening_events(self, plan: Plan | None) -> list[Event]:
+        events = await self._ports.journal.read()
+        self._campaign = fold(events)
+        if self._campaign is None:
+            if plan is None or not plan.profiles:
+                raise ValueError("the journal is empty and there is no plan to start")
+            return [CampaignStarted(at=self.now(), plan=plan)]
+        if isinstance(self._campaign.phase, Finished):
+            return []
+        unfinished = await self._ports.archive.unfinished_deployments(events)
+        return [*unfinished, Resumed(at=self.now())]
+
+    async def _loop(self) -> Campaign:
+        while not self._is_over():
+            letter = await self._inbox.next()
+            await self._answer(letter)
+        assert self._campaign is not None  # noqa: S101 - _is_over looked at it
+        return self._campaign
+
+    def _is_over(self) -> bool:
+        campaign = self._campaign
+        return campaign is not None and (campaign.stopped or isinstance(campaign.phase, Finished))
+
+    async def _answer(self, letter: Letter) -> None:
+        """What breaks the loop breaks whoever waits for it, too."""
+        try:
+            await self._handle(letter.event)
+        except BaseException as error:
+            letter.refuse(error if isinstance(error, Exception) else CampaignOverError("ended"))
+            raise
+        letter.settle()
+
+    async def _handle(self, event: Event) -> None:
+        """Durable first, then judged, then acted upon."""
+        await self._ports.journal.append(event)
+        before = self._campaign
+        self._campaign, commands = step(before, event)
+        self._show(before, event, self._campaign)
+        for command in commands:
+            self._executors.execute(command, self._campaign)
+
+    def _show(self, before: Campaign | None, event: Event, after: Campaign) -> None:
+        for observer in self._observers:
+            try:
+                observer(before, event, after)
+            except Exception:  # a display that fails is no reason to end a campaign
+                log.exception("observer_crashed")
+
+    async def _wind_up(self) -> None:
+        """Cancel what is at work; the load is healed last, whatever interrupts."""
+        self._inbox.close()
+        try:
+            await self._executors.wind_up()
+        finally:
+            await see_through(self._heal())
+
+    async def _heal(self) -> None:
+        try:
+            await self._ports.load.apply((), load_id="stop")
+        except Exception:  # there is nobody left to tell
+            log.exception("heal_failed")

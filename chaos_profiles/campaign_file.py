@@ -1,0 +1,109 @@
+"""A campaign as a file: which ladder, in which order, with what clockwork and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.model import Budget, LoadVector, Mode, Plan, Profile, Timings
+from chaos_profiles.catalogue import PROFILES_ROOT, Catalogue, target_names
+from chaos_profiles.checks import ParamsModels, check_load
+from chaos_profiles.document import Document, read_document
+from chaos_profiles.loader import load_catalogue, load_vector
+from chaos_profiles.problems import Problem, ProfileError, did_you_mean
+from chaos_profiles.schema import CampaignFile
+from chaos_profiles.validation import validate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignSpec:
+    """A checked campaign file, with the catalogue of the target that it names."""
+
+    catalogue: Catalogue
+    operator: str
+    mode: Mode
+    seed: int
+    #: in the order in which they are played
+    profiles: tuple[Profile, ...]
+    base_load: LoadVector
+    timings: Timings
+    budget: Budget
+
+    def plan(self, campaign: str) -> Plan:
+        """The plan of a campaign of that name."""
+        return Plan(
+            campaign=campaign,
+            target=self.catalogue.target.name,
+            mode=self.mode,
+            operator=self.operator,
+            seed=self.seed,
+            profiles=self.profiles,
+            invariants=self.catalogue.invariants,
+            base_load=self.base_load,
+            timings=self.timings,
+            budget=self.budget,
+        )
+
+
+def load_campaign(
+    file: Path, *, root: Path = PROFILES_ROOT, params_models: ParamsModels | None = None
+) -> CampaignSpec:
+    """The campaign in `file`, against the targets under `root`.
+
+    Raises:
+        ProfileError: with all that is wrong with the file, or with the target it names.
+    """
+    document = read_document(file)
+    content = validate(document, CampaignFile)
+    targets = target_names(root)
+    if content.target not in targets:
+        message = f"no such target; {did_you_mean(content.target, targets)}"
+        raise ProfileError([document.problem(("target",), message)])
+    timings = Timings(**content.timings.model_dump())
+    catalogue = load_catalogue(root / content.target, params_models=params_models, timings=timings)
+    problems = list(_problems(document, content, catalogue, params_models or {}, timings))
+    if problems:
+        raise ProfileError(problems)
+    return _spec(content, catalogue, timings)
+
+
+def _problems(
+    document: Document,
+    content: CampaignFile,
+    catalogue: Catalogue,
+    params_models: ParamsModels,
+    timings: Timings,
+) -> Iterator[Problem]:
+    for number, name in enumerate(content.profiles or ()):
+        try:
+            catalogue.profile(name)
+        except KeyError as exc:
+            yield document.problem(("profiles", number), str(exc.args[0]))
+    yield from check_load(
+        document,
+        "base_load",
+        content.base_load or [],
+        behaviours=catalogue.target.behaviours,
+        params_models=params_models,
+        timings=timings,
+    )
+
+
+def _spec(content: CampaignFile, catalogue: Catalogue, timings: Timings) -> CampaignSpec:
+    profiles = catalogue.profiles
+    if content.profiles is not None:
+        profiles = tuple(catalogue.profile(name) for name in content.profiles)
+    base_load = catalogue.target.base_load
+    if content.base_load is not None:
+        base_load = load_vector(content.base_load)
+    return CampaignSpec(
+        catalogue=catalogue,
+        operator=content.operator,
+        mode=content.mode,
+        seed=content.seed,
+        profiles=profiles,
+        base_load=base_load,
+        timings=timings,
+        budget=Budget(**content.budget.model_dump()),
+    )

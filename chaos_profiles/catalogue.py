@@ -1,0 +1,89 @@
+"""A target app with everything that can be played against it, loaded and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.model import Invariant, LoadVector, Profile
+from chaos_profiles.problems import did_you_mean
+
+#: where the targets' folders lie
+PROFILES_ROOT = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerQueries:
+    """SQL that looks acknowledged writes up; `$1` is an array of ids (bigint[])."""
+
+    #: gives id, conversation_id, user_id, tokens of the messages that exist
+    messages: str
+    #: gives user_id, tokens: how much each user has used so far
+    usage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What the harness must know of an app to run it."""
+
+    name: str
+    #: its profiles, invariants and data module
+    folder: Path
+    app_dir: Path
+    #: run in the deployed copy of `app_dir`
+    command: tuple[str, ...]
+    health_path: str
+    #: within `app_dir`
+    requirements: str
+    database: str
+    role: str
+    #: the operations that each behaviour calls
+    behaviours: dict[str, tuple[str, ...]]
+    base_load: LoadVector
+    ledger: LedgerQueries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """A target, its invariants, and its profiles in the ladder's order."""
+
+    target: Target
+    invariants: tuple[Invariant, ...]
+    profiles: tuple[Profile, ...]
+
+    def profile(self, name: str) -> Profile:
+        """By its id (`01_missing_index`) or by that without its place (`missing_index`).
+
+        Raises:
+            KeyError: there is none; the message says which there are.
+        """
+        for profile in self.profiles:
+            if name in (profile.id, short_name(profile.id)):
+                return profile
+        known = [short_name(profile.id) for profile in self.profiles]
+        raise KeyError(f"no profile {name!r}; {did_you_mean(name, known)}")
+
+    def folder(self, profile: Profile) -> Path:
+        """Where its patches are."""
+        return self.target.folder / profile.id
+
+    def fix_patch(self, profile: Profile) -> Path:
+        return self.folder(profile) / "fix.patch"
+
+    def hacks(self, profile: Profile) -> tuple[Path, ...]:
+        return tuple(sorted((self.folder(profile) / "hacks").glob("*.patch")))
+
+
+def short_name(profile_id: str) -> str:
+    """`01_missing_index` without its place in the ladder."""
+    return profile_id.partition("_")[2]
+
+
+def place(profile_id: str) -> int:
+    """The number that `01_missing_index` starts with: its place in the ladder."""
+    return int(profile_id.partition("_")[0])
+
+
+def target_names(root: Path = PROFILES_ROOT) -> tuple[str, ...]:
+    """The targets that have a folder under `root`."""
+    return tuple(sorted(file.parent.name for file in root.glob("*/target.yaml")))

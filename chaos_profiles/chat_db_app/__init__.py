@@ -1,0 +1,1 @@
+"""What is played against chat-db-app."""

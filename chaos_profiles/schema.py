@@ -1,0 +1,156 @@
+"""What may stand in target.yaml, profile.yaml, invariants.yaml and a campaign's own file.
+
+Strict: a number in quotes is no number. The descriptions are shown when a key is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from campaign.model import Arrival, Category, Mode
+from campaign.model.invariant import Kind, Unit
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+#: the jobs that Prometheus scrapes
+Source: TypeAlias = Literal["loadgen", "ratchet", "app", "prometheus"]
+
+
+class _Strict(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class LoadEntry(_Strict):
+    """One dimension of an offered load."""
+
+    behaviour: Name = Field(description="what the users do: a behaviour of target.yaml")
+    users: int = Field(ge=1, le=5000, description="number of simulated users")
+    rate_hz: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
+        description="scheduled arrivals per second of each user"
+    )
+    arrival: Arrival = "staggered"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProfileFile(_Strict):
+    """profile.yaml; the folder's name is its id and its place in the ladder."""
+
+    title: Text = Field(description="a few words for people")
+    category: Category = Field(description="query, connection, write or notification")
+    symptom: Text = Field(description="one line, for 'issues at a glance'")
+    anti_patterns: list[Annotated[str, Field(pattern=r"^[\w/.-]+\.py:[A-Za-z_][\w.]*$")]] = Field(
+        min_length=1, description="file:function of the unmodified app, one or more"
+    )
+    load: list[LoadEntry] = Field(min_length=1, description="what is added to the base load")
+    growth: dict[str, Any] = Field(default_factory=dict)
+    breaks: list[Name] = Field(
+        min_length=1, description="the invariants that the unmodified app must break"
+    )
+    window_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
+        description="how long to watch for a violation at full load, seconds"
+    )
+    ratchet: list[LoadEntry] = Field(default_factory=list)
+    scale: Literal["none", "throughput"] = "none"
+
+
+class LatencyEntry(_Strict):
+    """L = max(floor_s, times_calibrated x p95 of a healthy request), up to a bucket edge."""
+
+    floor_s: Positive = Field(description="L is at least this, seconds")
+    times_calibrated: Positive = Field(description="L is at least this many healthy p95s")
+
+
+class InvariantEntry(_Strict):
+    """One invariant; its PromQL may use `$NAMES` (see `chaos_profiles.promql`)."""
+
+    id: Name = Field(description="its name in metrics, tickets and profiles")
+    title: Text = Field(description="what a pager would say when it is violated")
+    kind: Kind = Field(description="performance, availability, resource or correctness")
+    unit: Unit = Field(description="ratio, count, bytes or seconds")
+    value: Text = Field(description="PromQL of the judged value")
+    limit: Annotated[float, Field(allow_inf_nan=False)] = Field(
+        description="violated when the value is above it"
+    )
+    samples: Text = Field(description="PromQL: observations in the window")
+    offered: Text = Field(description="PromQL: observations that the window should have had")
+    min_offered: NotNegative = Field(description="with less offered in the window it is idle")
+    sources: list[Source] = Field(min_length=1, description="the scrape jobs it reads")
+    select: Text | None = None
+    latency: LatencyEntry | None = None
+
+
+class InvariantsFile(_Strict):
+    """invariants.yaml."""
+
+    shared: dict[Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")], Text] = Field(
+        default_factory=dict
+    )
+    invariants: list[InvariantEntry] = Field(min_length=1, description="the target's SLOs")
+
+
+class DatabaseEntry(_Strict):
+    """What the app finds behind its DATABASE_URL."""
+
+    name: Name = Field(description="the app's database")
+    role: Name = Field(description="the role that the app connects as, and that owns it")
+
+
+class LedgerEntry(_Strict):
+    """SQL by which acknowledged writes are looked up; `$1` is an array of ids (bigint[])."""
+
+    messages: Text = Field(description="SELECT id, conversation_id, user_id, tokens of messages $1")
+    usage: Text = Field(description="SELECT user_id, tokens used so far of users $1")
+
+
+class TargetFile(_Strict):
+    """target.yaml; paths are relative to its folder, or to the app's where it says so."""
+
+    app: Text = Field(description="folder of the app's source")
+    command: list[Text] = Field(min_length=1, description="how the app is started, in its folder")
+    health_path: Annotated[str, Field(pattern=r"^/")] = Field(
+        description="answers 200 when the app can serve"
+    )
+    requirements: Text = Field(description="the app's requirements file, in its folder")
+    database: DatabaseEntry = Field(description="the app's database")
+    behaviours: dict[Name, list[Name]] = Field(
+        min_length=1, description="what users can do, and the operations that it calls"
+    )
+    base_load: list[LoadEntry] = Field(min_length=1, description="the load every trial starts at")
+    ledger: LedgerEntry = Field(description="how acknowledged writes are looked up")
+
+
+class TimingsEntry(_Strict):
+    """The clockwork that may be changed, in seconds."""
+
+    range_s: Positive = 4.0
+    warm_up_s: NotNegative = 2.0
+    baseline_patience_s: Positive = 30.0
+    recovery_patience_s: Positive = 60.0
+
+
+class BudgetEntry(_Strict):
+    """What the work on one ticket may cost; left out: no limit (wall_s: half an hour)."""
+
+    wall_s: Positive = 1800.0
+    turns: Annotated[int, Field(ge=1)] | None = None
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    usd: Positive | None = None
+
+
+class CampaignFile(_Strict):
+    """A campaign as a file."""
+
+    target: Name = Field(description="the app to play against, such as chat_db_app")
+    operator: Text = Field(description="who works on the tickets, such as reference")
+    mode: Mode = "continuous"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+    #: ids in the order in which they are played; left out: the whole ladder
+    profiles: Annotated[list[Text], Field(min_length=1)] | None = None
+    #: replaces the target's
+    base_load: Annotated[list[LoadEntry], Field(min_length=1)] | None = None
+    timings: TimingsEntry = Field(default_factory=TimingsEntry)
+    budget: BudgetEntry = Field(default_factory=BudgetEntry)

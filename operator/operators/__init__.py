@@ -1,0 +1,27 @@
+"""Operators, and the toolbox that all of them work through."""
+
+from operators.nobody import NoOperator
+from operators.reference import ReferenceOperator, Repair, RepairBook
+from operators.toolbox import (
+    Deployer,
+    Desk,
+    Equipment,
+    Sandbox,
+    Toolbox,
+    ToolError,
+    Workspace,
+)
+
+__all__ = [
+    "Deployer",
+    "Desk",
+    "Equipment",
+    "NoOperator",
+    "ReferenceOperator",
+    "Repair",
+    "RepairBook",
+    "Sandbox",
+    "ToolError",
+    "Toolbox",
+    "Workspace",
+]

@@ -1,0 +1,41 @@
+"""The reference operator: knows each profile's fix, and deploys it as anybody would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from campaign.model import Assignment, SessionOutcome, SessionResult
+from operators.toolbox import Desk, Equipment, Toolbox, ToolError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """What the private channel says of a trial."""
+
+    patch: str
+    root_cause: str
+
+
+#: The private channel that no other operator has: the trial's index -> its repair.
+RepairBook = Callable[[int], Repair]
+
+
+class ReferenceOperator:
+    """Applies the profile's fix, deploys it and resolves the ticket."""
+
+    def __init__(self, equipment: Equipment, repairs: RepairBook) -> None:
+        self._equipment = equipment
+        self._repairs = repairs
+
+    async def work(self, assignment: Assignment, desk: Desk) -> SessionResult:
+        """Resolve the ticket, or give up with the tool's own words."""
+        repair = self._repairs(assignment.trial)
+        toolbox = Toolbox(self._equipment, assignment, desk)
+        try:
+            await toolbox.apply_patch(repair.patch)
+            await toolbox.deploy(repair.root_cause)
+            await toolbox.resolve(repair.root_cause)
+        except ToolError as refused:
+            return SessionResult(outcome=SessionOutcome.GAVE_UP, reason=str(refused))
+        return SessionResult(outcome=SessionOutcome.RESOLVED)
