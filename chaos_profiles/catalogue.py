@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class LedgerQueries:
 
     #: gives id, conversation_id, user_id, tokens of the messages that exist
     messages: str
-    #: gives user_id, tokens: how much each user has used so far
+    #: gives user_id, tokens: how much each user has used so far; `$1` NULL means all users
     usage: str
 
 
@@ -50,22 +51,24 @@ class Catalogue:
     target: Target
     invariants: tuple[Invariant, ...]
     profiles: tuple[Profile, ...]
+    #: where each profile's patches are, by its id
+    folders: Mapping[str, Path]
 
     def profile(self, name: str) -> Profile:
-        """By its id (`01_missing_index`) or by that without its place (`missing_index`).
+        """By its id (`missing_index`) or its folder's name (`01_missing_index`).
 
         Raises:
             KeyError: there is none; the message says which there are.
         """
         for profile in self.profiles:
-            if name in (profile.id, short_name(profile.id)):
+            if name in (profile.id, self.folders[profile.id].name):
                 return profile
-        known = [short_name(profile.id) for profile in self.profiles]
+        known = [profile.id for profile in self.profiles]
         raise KeyError(f"no profile {name!r}; {did_you_mean(name, known)}")
 
     def folder(self, profile: Profile) -> Path:
         """Where its patches are."""
-        return self.target.folder / profile.id
+        return self.folders[profile.id]
 
     def fix_patch(self, profile: Profile) -> Path:
         return self.folder(profile) / "fix.patch"
@@ -74,14 +77,14 @@ class Catalogue:
         return tuple(sorted((self.folder(profile) / "hacks").glob("*.patch")))
 
 
-def short_name(profile_id: str) -> str:
+def short_name(folder: str) -> str:
     """`01_missing_index` without its place in the ladder."""
-    return profile_id.partition("_")[2]
+    return folder.partition("_")[2]
 
 
-def place(profile_id: str) -> int:
+def place(folder: str) -> int:
     """The number that `01_missing_index` starts with: its place in the ladder."""
-    return int(profile_id.partition("_")[0])
+    return int(folder.partition("_")[0])
 
 
 def target_names(root: Path = PROFILES_ROOT) -> tuple[str, ...]:

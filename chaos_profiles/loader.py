@@ -3,8 +3,7 @@
     <target>/target.yaml  invariants.yaml  data.py
     <target>/<NN_name>/profile.yaml  fix.patch  hacks/*.patch
 
-The folder's name is the profile's id, and its number the place in the ladder; nothing else
-registers it. Patches are looked at by `chaos_profiles.sources`, which is slower.
+The folder's name is the profile's place in the ladder and its id; nothing else registers it. Patches are looked at by `chaos_profiles.sources`, which is slower.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from campaign.model import (
     Timings,
 )
 from chaos_profiles import checks
-from chaos_profiles.catalogue import Catalogue, LedgerQueries, Target, place
+from chaos_profiles.catalogue import Catalogue, LedgerQueries, Target, place, short_name
 from chaos_profiles.checks import ParamsModels
 from chaos_profiles.document import Document, read_document
 from chaos_profiles.growth import TargetData, load_target_data
@@ -82,6 +81,7 @@ def load_catalogue(
         target=_target(folder, read.target),
         invariants=_invariants(read.invariants.content),
         profiles=tuple(_profile(name, file.content) for name, file in read.profiles.items()),
+        folders={short_name(name): folder / name for name in read.profiles},
     )
 
 
@@ -186,7 +186,7 @@ def _target(folder: Path, file: _File[TargetFile]) -> Target:
 
 def _profile(name: str, content: ProfileFile) -> Profile:
     return Profile(
-        id=name,
+        id=short_name(name),
         title=content.title,
         category=content.category,
         symptom=content.symptom,

@@ -103,7 +103,9 @@ class LedgerEntry(_Strict):
     """SQL by which acknowledged writes are looked up; `$1` is an array of ids (bigint[])."""
 
     messages: Text = Field(description="SELECT id, conversation_id, user_id, tokens of messages $1")
-    usage: Text = Field(description="SELECT user_id, tokens used so far of users $1")
+    usage: Text = Field(
+        description="SELECT user_id, tokens used so far of users $1 (all when NULL)"
+    )
 
 
 class TargetFile(_Strict):

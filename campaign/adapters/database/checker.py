@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import asyncpg
 
-from campaign.adapters.database.connections import connect_harness, connect_superuser
+from campaign.adapters.database.connections import (
+    SET_OPENING_USAGE,
+    connect_harness,
+    connect_superuser,
+)
 from campaign.adapters.database.exposition import LedgerFindings
 from campaign.adapters.database.ledger import LedgerBook, Message, Write
 from campaign.adapters.database.ledger_file import LedgerFile
-from campaign.ports import Clock, PortError
 
 _STATEMENT_TIMEOUT = "900ms"
 _ANSWER_TIMEOUT_S = 0.95
@@ -20,11 +24,12 @@ _PAGE = 1000
 _PAGES = 5
 _LOOKED_UP, _SAMPLED = 2000, 100
 
-_FIND_INCARNATION = "SELECT id::text, extract(epoch FROM since)::float8 FROM ratchet.incarnation"
-_OPENING_USAGE = "SELECT user_id, tokens FROM ratchet.opening_usage"
-_SET_OPENING_USAGE = """
-INSERT INTO ratchet.opening_usage (user_id, tokens) SELECT * FROM unnest($1::bigint[], $2::bigint[])
-ON CONFLICT DO NOTHING
+_FIND_INCARNATION = """
+SELECT id::text, extract(epoch FROM since)::float8 AS since
+FROM ratchet.incarnation
+"""
+_OPENING_USAGE = """
+SELECT user_id, tokens FROM ratchet.opening_usage WHERE $1::bigint[] IS NULL OR user_id = ANY ($1)
 """
 
 
@@ -55,3 +60,152 @@ class Queries(Protocol):
     def messages(self) -> str: ...
     @property
     def usage(self) -> str: ...
+
+
+class LedgerChecker:
+    """Compares once a call; connects again after any failure.
+
+    What it knows belongs to one database: one that was made anew has another incarnation, and
+    begins with no writes.
+    """
+
+    def __init__(
+        self, dsn: str, *, queries: Queries, ledger: Ledger, file: LedgerFile, seed: int
+    ) -> None:
+        self._dsn = dsn
+        self._queries = queries
+        self._ledger = ledger
+        self._file = file
+        self._seed = seed
+        self._connection: asyncpg.Connection[Any] | None = None
+        self._incarnation = _Incarnation(id="", since=0.0)
+        self._book = LedgerBook(seed=seed, opening={})
+        #: the ledger is asked from its beginning after every failure: what was fetched and not
+        #: acknowledged comes again, and a generator that was restarted counts from 1
+        self._after = 0
+
+    async def check(self) -> LedgerFindings:
+        """One comparison.
+
+        Raises:
+            PortError: the generator gives no ledger.
+            OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError: the database
+                gives no answer, or has no such tables.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await self._attach()
+            return await self._check(self._connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._after = 0
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _check(self, connection: asyncpg.Connection[Any]) -> LedgerFindings:
+        book = self._book
+        read_at = time.time()  # before the accounts are read: see `ledger`
+        usage = await self._accounts(connection, book.users)
+        await self._fetch_writes()
+        book.settle_accounts(usage, at=read_at)
+        if unopened := book.unopened:
+            book.open_accounts(await _opening_usage(connection, unopened))
+        ids = book.due(at=time.time(), limit=_LOOKED_UP, sample=_SAMPLED)
+        book.found(ids, await self._messages(connection, ids))
+        return LedgerFindings(
+            lost_tokens=book.lost_tokens,
+            missing_messages=book.missing,
+            acknowledged_writes=len(book),
+        )
+
+    async def _attach(self) -> asyncpg.Connection[Any]:
+        connection = await connect_harness(
+            self._dsn,
+            search_path="pg_catalog",
+            statement_timeout=_STATEMENT_TIMEOUT,
+            default_transaction_read_only="on",
+        )
+        try:
+            incarnation = await self._find_incarnation(connection)
+            if incarnation.id != self._incarnation.id:
+                await self._open_book(connection, incarnation)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def _find_incarnation(self, connection: asyncpg.Connection[Any]) -> _Incarnation:
+        """The database's own; the first to come writes it down, with what accounts show then."""
+        superuser = await connect_superuser(self._dsn)
+        try:
+            row = await superuser.fetchrow(_FIND_INCARNATION)
+            if row is None:
+                accounts = await self._accounts(connection, None)
+                await superuser.execute(SET_OPENING_USAGE, list(accounts), list(accounts.values()))
+                await superuser.execute("INSERT INTO ratchet.incarnation DEFAULT VALUES")
+                row = await superuser.fetchrow(_FIND_INCARNATION)
+        finally:
+            await superuser.close()
+        return _Incarnation(id=row["id"], since=row["since"])
+
+    async def _open_book(
+        self, connection: asyncpg.Connection[Any], incarnation: _Incarnation
+    ) -> None:
+        opening = await _opening_usage(connection, None)
+        self._book = LedgerBook(seed=self._seed, opening=opening)
+        self._book.add(self._file.read(incarnation.id))
+        self._file.begin(incarnation.id)
+        self._incarnation = incarnation
+
+    async def _fetch_writes(self) -> None:
+        for _ in range(_PAGES):
+            after, self._after = self._after, 0
+            page = await self._ledger.ledger(after=after, limit=_PAGE)
+            self._after = page.last
+            since = self._incarnation.since
+            self._file.append(self._book.add(w for w in page.entries if w.acked_at > since))
+            if len(page.entries) < _PAGE:
+                return
+
+    async def _accounts(
+        self, connection: asyncpg.Connection[Any], users: list[int] | None
+    ) -> dict[int, int]:
+        if users == []:
+            return {}
+        rows = await connection.fetch(self._queries.usage, users, timeout=_ANSWER_TIMEOUT_S)
+        return {row["user_id"]: row["tokens"] for row in rows}
+
+    async def _messages(
+        self, connection: asyncpg.Connection[Any], ids: list[int]
+    ) -> dict[int, Message]:
+        if not ids:
+            return {}
+        rows = await connection.fetch(self._queries.messages, ids, timeout=_ANSWER_TIMEOUT_S)
+        return {
+            row["id"]: Message(
+                conversation_id=row["conversation_id"],
+                user_id=row["user_id"],
+                tokens=row["tokens"],
+            )
+            for row in rows
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Incarnation:
+    """Which database this is: a copy of a template is another one."""
+
+    id: str
+    #: epoch seconds; what was acknowledged before was written elsewhere
+    since: float
+
+
+async def _opening_usage(
+    connection: asyncpg.Connection[Any], users: list[int] | None
+) -> dict[int, int]:
+    rows = await connection.fetch(_OPENING_USAGE, users, timeout=_ANSWER_TIMEOUT_S)
+    return {row["user_id"]: row["tokens"] for row in rows}

@@ -17,8 +17,10 @@ import asyncpg
 HARNESS_ROLE = "ratchet_harness"
 CONNECT_TIMEOUT_S = 3.0
 
-#: What belongs to the harness; the app's role has no rights in it.
-SCHEMA = """
+#: What belongs to the harness; the app's role has no rights in it. One at a time: two that come
+#: at once (a probe, a growth) would trip over each other.
+_SCHEMA = """
+SELECT pg_advisory_xact_lock(5711401);
 CREATE SCHEMA IF NOT EXISTS ratchet;
 CREATE TABLE IF NOT EXISTS ratchet.growth (
     id   text PRIMARY KEY,
@@ -37,12 +39,20 @@ CREATE TABLE IF NOT EXISTS ratchet.incarnation (
 );
 """
 
+#: What the accounts showed before anybody wrote: users in `$1`, their tokens in `$2`.
+SET_OPENING_USAGE = """
+INSERT INTO ratchet.opening_usage (user_id, tokens) SELECT * FROM unnest($1::bigint[], $2::bigint[])
+ON CONFLICT DO NOTHING
+"""
+
 _ROLE = """
 DO $$ BEGIN
     IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role} LOGIN NOSUPERUSER; END IF;
     EXECUTE format('ALTER ROLE {role} PASSWORD %L', '{password}');
     EXECUTE format('GRANT %I TO {role}',
         (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()));
+    GRANT USAGE ON SCHEMA ratchet TO {role};
+    GRANT SELECT ON ratchet.opening_usage TO {role};
 END $$
 """
 
@@ -66,7 +76,7 @@ async def connect_harness(superuser_dsn: str, **settings: str) -> asyncpg.Connec
     password = _password(superuser_dsn)
     superuser = await connect_superuser(superuser_dsn)
     try:
-        await superuser.execute(SCHEMA + _ROLE.format(role=HARNESS_ROLE, password=password))
+        await superuser.execute(_SCHEMA + _ROLE.format(role=HARNESS_ROLE, password=password))
     finally:
         await superuser.close()
     return await asyncpg.connect(

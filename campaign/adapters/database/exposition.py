@@ -81,7 +81,9 @@ class Findings(Collector):
             "ratchet_database_probes", "Looks at the database that succeeded", value=self._probes
         )
         yield CounterMetricFamily(
-            "ratchet_ledger_checks", "Comparisons with the ledger that succeeded", value=self._checks
+            "ratchet_ledger_checks",
+            "Comparisons with the ledger that succeeded",
+            value=self._checks,
         )
         yield GaugeMetricFamily(
             "ratchet_database_probe_success",
@@ -92,7 +94,6 @@ class Findings(Collector):
             yield from _of_database(self.database)
         if self.ledger is not None:
             yield from _of_ledger(self.ledger)
-
 
 
 def _if_fresh(findings: FindingsT | None, at: float) -> FindingsT | None:

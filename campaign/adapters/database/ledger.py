@@ -85,6 +85,11 @@ class LedgerBook:
         wrote = {*self._acknowledged, *(write.user_id for write in self._recent)}
         return sorted(wrote & self._opening.keys())
 
+    @property
+    def unopened(self) -> list[int]:
+        """Who wrote although nothing is known of how their account began."""
+        return sorted({write.user_id for write in self._recent} - self._opening.keys())
+
     def open_accounts(self, opening: Mapping[int, int]) -> None:
         """Users that were not known before."""
         for user_id, tokens in opening.items():
@@ -107,8 +112,10 @@ class LedgerBook:
         return new
 
     def due(self, *, at: float, limit: int, sample: int) -> list[int]:
-        """Ids to look up now: what has settled and what is missing, up to `limit` of each, and a
-        `sample` of older ones. Asked again, it gives what was not `found` in between.
+        """Ids to look up now; asked again, it gives what was not `found` in between.
+
+        They are what has settled and what is missing, up to `limit` of each, and a `sample` of
+        older ones.
         """
         settled = (
             write.message_id

@@ -43,11 +43,11 @@ class LedgerFile:
     def read(self, database: str) -> list[KeptWrite]:
         """The writes to `database`. A last line that was cut short by a crash is left out."""
         kept: list[KeptWrite] = []
-        current = None
+        current = ""
         for line in self._lines():
             match _parsed(line):
-                case _Header(database=current):
-                    pass
+                case _Header() as header:
+                    current = header.database
                 case KeptWrite() as write if current == database:
                     kept.append(write)
                 case _:

@@ -68,10 +68,10 @@ class ServerProbe:
             self._connection = None
 
     async def _connect(self) -> asyncpg.Connection[Any]:
+        self._wal_position = None  # another database may be behind the same address
         return await connect_superuser(self._dsn, statement_timeout=_STATEMENT_TIMEOUT)
 
     def _count_wal(self, position: int) -> None:
-        """A database that was made anew starts at another position: nothing was written there."""
         before = position if self._wal_position is None else self._wal_position
         self._wal_bytes += max(0, position - before)
         self._wal_position = position

@@ -9,7 +9,11 @@ from typing import Any, Protocol, Self
 
 import asyncpg
 
-from campaign.adapters.database.connections import connect_harness, connect_superuser
+from campaign.adapters.database.connections import (
+    SET_OPENING_USAGE,
+    connect_harness,
+    connect_superuser,
+)
 from campaign.model import Profile
 from campaign.ports import PortError
 
@@ -17,11 +21,6 @@ _COMPONENT = "database"
 _LOAD_TIMEOUT_S = 600.0
 _PATIENCE_S = 30.0
 _POLL_S = 0.2
-
-_SET_OPENING_USAGE = """
-INSERT INTO ratchet.opening_usage (user_id, tokens) SELECT * FROM unnest($1::bigint[], $2::bigint[])
-ON CONFLICT DO NOTHING
-"""
 
 
 class Table(Protocol):
@@ -102,8 +101,8 @@ class TargetDatabase:
                 stack.push_async_callback(notes.close)
                 loader = await self._loader(stack)
                 done = await _rows_loaded(notes, growth_id)
-                return done if done is not None else await self._grow(
-                    loader, notes, tables, growth_id
+                return (
+                    done if done is not None else await self._grow(loader, notes, tables, growth_id)
                 )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as exc:
             raise PortError(_COMPONENT, f"the data of {growth_id} cannot be loaded: {exc}") from exc
@@ -121,7 +120,7 @@ class TargetDatabase:
                 accounts = await loader.fetch(self._usage, None)
                 users = [account["user_id"] for account in accounts]
                 tokens = [account["tokens"] for account in accounts]
-                await notes.execute(_SET_OPENING_USAGE, users, tokens)
+                await notes.execute(SET_OPENING_USAGE, users, tokens)
             xid = await loader.fetchval("SELECT pg_current_xact_id()::text")
             await notes.execute(
                 "INSERT INTO ratchet.growth (id, rows, xid) VALUES ($1, $2, $3::text::xid8)",

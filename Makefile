@@ -1,0 +1,42 @@
+# Everything here works on a fresh Debian, Ubuntu or macOS machine with Python 3.11 or newer.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# Four that fail in four different ways, in about five minutes.
+DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
+TESTS ?= tests/unit tests/integration tests/acceptance
+
+.PHONY: help setup demo test lint verify bench soak clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing; takes no time when nothing is
+	@scripts/bootstrap
+
+demo: setup ## Play four trials with the reference operator and say where the report is
+	$(BIN)/ratchet run --profiles $(DEMO_PROFILES)
+
+test: setup ## Run all tests: unit, integration, acceptance
+	$(BIN)/pytest $(TESTS)
+
+lint: setup ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+verify: setup ## Prove every chaos profile: red, green when fixed, red again when hacked
+	$(BIN)/ratchet profiles verify
+
+bench: setup ## Measure the harness itself
+	scripts/bench
+
+soak: setup ## Run for hours and look for leaks
+	scripts/soak
+
+clean: ## Remove what can be made again; campaigns in runs/ are kept
+	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,5 @@
+"""The command `ratchet`."""
+
+from campaign.cli.app import main
+
+__all__ = ["main"]

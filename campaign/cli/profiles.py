@@ -1,0 +1,87 @@
+"""`ratchet profiles`: what can be played, and whether each profile is proven."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from campaign.cli.common import JsonOption, print_json
+from campaign.cli.verify import verify
+from campaign.errors import UsageError
+from campaign.model import LoadDimension, Profile
+from campaign.orders import read_catalogue
+from chaos_profiles import Catalogue
+
+app = typer.Typer(no_args_is_help=True, help="What can be played, and whether it is proven.")
+app.command("verify", epilog="Example: ratchet profiles verify --profile missing_index")(verify)
+
+TargetOption = Annotated[str | None, typer.Option("--target", help="The target app.")]
+
+
+@app.command("list", epilog="Example: ratchet profiles list --json")
+def list_profiles(target: TargetOption = None, *, as_json: JsonOption = False) -> None:
+    """The ladder, in its order."""
+    catalogue = read_catalogue(target)
+    if as_json:
+        print_json({"profiles": [asdict(profile) for profile in catalogue.profiles]})
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "profile", "category", "breaks", "symptom"):
+        table.add_column(heading)
+    for number, profile in enumerate(catalogue.profiles, start=1):
+        breaks = ", ".join(profile.breaks)
+        table.add_row(str(number), profile.id, profile.category, breaks, profile.symptom)
+    Console(highlight=False).print(table)
+
+
+@app.command("show", epilog="Example: ratchet profiles show pool_exhaustion")
+def show(
+    profile: Annotated[str, typer.Argument(help="Its name.")],
+    target: TargetOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """One profile: load, data, what it breaks, its ground truth and its reference fix."""
+    catalogue = read_catalogue(target)
+    try:
+        found = catalogue.profile(profile)
+    except KeyError as error:
+        raise UsageError(str(error.args[0])) from error
+    fix = catalogue.fix_patch(found).read_text()
+    if as_json:
+        print_json({**asdict(found), "fix": fix})
+        return
+    _show(catalogue, found, fix)
+
+
+def _show(catalogue: Catalogue, profile: Profile, fix: str) -> None:
+    console = Console(highlight=False)
+    console.print(f"[bold]{profile.id}[/]  {profile.title}  [dim]({profile.category})[/]")
+    console.print(profile.symptom)
+    facts: list[tuple[str, Any]] = [
+        ("anti-patterns", ", ".join(profile.anti_patterns)),
+        ("breaks", ", ".join(_limits(catalogue, profile))),
+        ("window", f"{profile.window_s:g} s"),
+        *(("load", _dimension(dimension)) for dimension in profile.load),
+        *(("ratchets in", _dimension(dimension)) for dimension in profile.ratchet),
+        ("data", profile.growth or "none"),
+    ]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in facts:
+        table.add_row(f"[dim]{name}[/]", str(value).replace("[", r"\["))
+    console.print(table)
+    console.print(f"\n[dim]{catalogue.fix_patch(profile)}[/]")
+    console.print(fix, markup=False)
+
+
+def _limits(catalogue: Catalogue, profile: Profile) -> list[str]:
+    limits = {invariant.id: invariant.limit for invariant in catalogue.invariants}
+    return [f"{name} > {limits[name]:g}" for name in profile.breaks]
+
+
+def _dimension(dimension: LoadDimension) -> str:
+    return f"{dimension.users} {dimension.behaviour} x {dimension.rate_hz:g}/s, {dimension.arrival}"

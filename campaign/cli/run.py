@@ -1,0 +1,204 @@
+"""`ratchet run`, `trial` and `resume`: play a campaign in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from campaign.cli.common import CampaignArgument, JsonOption, RunsOption, print_json, tell
+from campaign.cli.ending import exit_code, say_end
+from campaign.cli.holding import hold
+from campaign.cli.signals import stop_on_signals
+from campaign.display import display_for
+from campaign.errors import UsageError
+from campaign.host import Host
+from campaign.logs import log_to
+from campaign.machine import Campaign
+from campaign.model import Mode, Plan
+from campaign.orders import Order, estimated_s, specify
+from campaign.player import Performance
+from campaign.rig import RigOptions
+from campaign.runs import RunFolder, find_run, new_name, new_run
+from reports import summarise
+
+OperatorOption = Annotated[
+    str | None, typer.Option("--operator", help="Who resolves tickets: reference or none.")
+]
+TargetOption = Annotated[str | None, typer.Option("--target", help="The target app.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Of the load's random choices.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="The campaign's name.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show the plan and how long it takes; start nothing.")
+]
+HoldOption = Annotated[
+    bool,
+    typer.Option("--hold", help="Keep the stack up at the end, under the last trial's load."),
+]
+NoSandboxOption = Annotated[
+    bool,
+    typer.Option("--no-sandbox", help="Run the app as a plain process (no bubblewrap here)."),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    hold: bool
+    sandbox: bool
+    as_json: bool
+
+
+def register(app: typer.Typer) -> None:
+    example = "Example: "
+    app.command("run", epilog=f"{example}ratchet run --profiles missing_index,pool_exhaustion")(
+        run_campaign
+    )
+    app.command("trial", epilog=f"{example}ratchet trial missing_index --operator none --hold")(
+        run_trial
+    )
+    app.command("resume", epilog=f"{example}ratchet resume 20260101-120000-chat-db-app")(resume)
+
+
+def run_campaign(
+    runs: RunsOption,
+    file: Annotated[Path | None, typer.Argument(help="A campaign file (YAML).")] = None,
+    profiles: Annotated[
+        str | None, typer.Option(help="Profiles to play, in order, with commas between.")
+    ] = None,
+    first: Annotated[int | None, typer.Option(help="Only so many trials.")] = None,
+    operator: OperatorOption = None,
+    mode: Annotated[
+        str | None, typer.Option(help="continuous (state carries over) or isolated.")
+    ] = None,
+    target: TargetOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
+    *,
+    dry_run: DryRunOption = False,
+    hold: HoldOption = False,
+    no_sandbox: NoSandboxOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Play a campaign: trial after trial against one app whose state is never reset."""
+    order = Order(
+        file=file,
+        target=target,
+        operator=operator,
+        mode=_mode(mode),
+        seed=seed,
+        profiles=None if profiles is None else _names(profiles),
+        first=first,
+    )
+    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
+    _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
+
+
+def run_trial(
+    profile: Annotated[str, typer.Argument(help="The profile to play.")],
+    runs: RunsOption,
+    operator: OperatorOption = None,
+    target: TargetOption = None,
+    seed: SeedOption = None,
+    name: NameOption = None,
+    *,
+    dry_run: DryRunOption = False,
+    hold: HoldOption = False,
+    no_sandbox: NoSandboxOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Play one profile alone: a fresh database, the unmodified app."""
+    order = Order(target=target, operator=operator, mode="isolated", seed=seed, profiles=(profile,))
+    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
+    _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
+
+
+def resume(
+    runs: RunsOption,
+    campaign: CampaignArgument = None,
+    *,
+    hold: HoldOption = False,
+    no_sandbox: NoSandboxOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a stopped or crashed campaign up where its journal ends."""
+    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
+    _perform_and_leave(find_run(runs, campaign), None, how)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _mode(text: str | None) -> Mode | None:
+    match text:
+        case None | "continuous" | "isolated":
+            return text
+        case _:
+            raise UsageError(f"unknown mode: {text}", hint="there are: continuous, isolated")
+
+
+def _play(order: Order, *, runs: Path, name: str | None, dry_run: bool, how: _How) -> None:
+    spec = specify(order)
+    run = new_run(runs, name or new_name(spec.catalogue.target.name))
+    plan = spec.plan(run.name)
+    if dry_run:
+        _show_plan(plan, as_json=how.as_json)
+        return
+    _perform_and_leave(run, plan, how)
+
+
+def _show_plan(plan: Plan, *, as_json: bool) -> None:
+    """What would be done, and roughly how long it takes; the operators of today cost nothing."""
+    shown: dict[str, Any] = {
+        "campaign": plan.campaign,
+        "target": plan.target,
+        "mode": plan.mode,
+        "operator": plan.operator,
+        "seed": plan.seed,
+        "trials": [{"profile": profile.id, "title": profile.title} for profile in plan.profiles],
+        "estimated_s": round(estimated_s(plan)),
+        "estimated_usd": 0.0,
+    }
+    if as_json:
+        print_json(shown)
+        return
+    console = Console(highlight=False)
+    console.print(f"{plan.target}, {plan.mode}, operator {plan.operator}:")
+    for number, profile in enumerate(plan.profiles, start=1):
+        console.print(f"  {number:2}. {profile.id:24} {profile.title}")
+    console.print(f"about {shown['estimated_s'] / 60:.0f} min, no cost; nothing was started")
+
+
+def _perform_and_leave(run: RunFolder, plan: Plan | None, how: _How) -> None:
+    """Play, show the end, and leave with the exit code that says how it went."""
+    campaign = asyncio.run(_perform(run, plan, how))
+    say_end(run, campaign)
+    if how.as_json:
+        print_json(summarise(campaign))
+    raise typer.Exit(exit_code(campaign))
+
+
+async def _perform(run: RunFolder, plan: Plan | None, how: _How) -> Campaign:
+    run.path.mkdir(parents=True, exist_ok=True)
+    async with Host(run.path.parent) as host:
+        with log_to(run.logs / "ratchet.log"), display_for(_stream(how)) as display:
+            tell(f"campaign {run.name}: {run.path}")
+            performance = Performance(
+                run=run,
+                plan=plan,
+                options=RigOptions(sandbox=how.sandbox),
+                observers=(display,),
+                on_shell=stop_on_signals,
+                hold=hold if how.hold else None,
+            )
+            return await host.play(performance)
+
+
+def _stream(how: _How) -> Any:
+    """With --json, standard output is for the one object at the end."""
+    return sys.stderr if how.as_json else sys.stdout

@@ -1,0 +1,48 @@
+"""The daemon's own metrics (the probes' are beside them, in the same registry)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from campaign.machine import Campaign
+from campaign.model import Event, Phase, offered_hz
+
+_PHASES = tuple(phase.__dataclass_fields__["kind"].default for phase in get_args(Phase))
+
+
+class HostMetrics:
+    """An observer that keeps the campaign's state as metrics."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._phase = Gauge(
+            "ratchet_campaign_phase",
+            "1 for the phase that the campaign is in",
+            ["phase"],
+            registry=registry,
+        )
+        self._trial = Gauge(
+            "ratchet_trial_number", "Trial under way, counted from 1", registry=registry
+        )
+        self._offered = Gauge(
+            "ratchet_offered_load_hertz",
+            "Requests per second that the load generator was told to offer",
+            registry=registry,
+        )
+        self._events = Counter(
+            "ratchet_events", "Events journaled, by kind", ["kind"], registry=registry
+        )
+        self._verdicts = Counter(
+            "ratchet_trials", "Trials ended, by verdict", ["verdict"], registry=registry
+        )
+
+    def observe(self, before: Campaign | None, event: Event, after: Campaign) -> None:
+        self._events.labels(kind=event.kind).inc()
+        self._trial.set(after.trial.index + 1)
+        self._offered.set(offered_hz(after.load))
+        for phase in _PHASES:
+            self._phase.labels(phase=phase).set(phase == after.phase.kind)
+        ended = after.trial.verdict
+        if ended is not None and (before is None or before.trial.verdict is None):
+            self._verdicts.labels(verdict=ended.kind).inc()

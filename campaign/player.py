@@ -1,0 +1,92 @@
+"""Plays one campaign in this process: what `ratchet run` and the daemon have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from campaign.adapters.journal import JournalError, JournalInUseError, open_journal
+from campaign.errors import HarnessError, UsageError
+from campaign.machine import Campaign, fold, step
+from campaign.model import Plan
+from campaign.orders import read_catalogue
+from campaign.rig import Rig, RigOptions
+from campaign.runs import RunFolder
+from campaign.shell import Observer, Shell
+from campaign.wiring import RunArchive, wire
+from reports import write_report
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """How to play it."""
+
+    run: RunFolder
+    #: None: take up what the journal holds
+    plan: Plan | None
+    options: RigOptions
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    observers: tuple[Observer, ...] = ()
+    #: called with the shell as soon as there is one, so that others can stop or pause it
+    on_shell: Callable[[Shell], None] = lambda _: None
+    #: awaited at the end while the stack is still up, under the last trial's full load
+    hold: Callable[[Rig, Campaign], Awaitable[None]] | None = None
+    #: other fixes for the reference operator, by profile
+    fixes: dict[str, Path] = field(default_factory=dict)
+
+
+async def play(performance: Performance) -> Campaign:
+    """Play to the end or to a stop; nothing runs when it returns.
+
+    Raises:
+        UsageError: another process plays it, or there is nothing to take up.
+        HarnessError: the journal cannot be trusted or written.
+    """
+    try:
+        return await _play(performance)
+    except JournalInUseError as error:
+        raise UsageError(error.reason) from error
+    except JournalError as error:
+        raise HarnessError(error.reason) from error
+
+
+async def _play(performance: Performance) -> Campaign:
+    run = performance.run
+    async with AsyncExitStack() as cleanup:
+        journal = await cleanup.enter_async_context(open_journal(run.path))
+        campaign = fold(await journal.read())
+        plan = campaign.plan if campaign is not None else performance.plan
+        if plan is None:
+            raise UsageError(f"campaign {run.name} has no events yet", hint="start it anew")
+        catalogue = read_catalogue(plan.target)
+        rig = Rig(
+            run=run,
+            catalogue=catalogue,
+            options=performance.options,
+            registry=performance.registry,
+        )
+        cleanup.push_async_callback(rig.stop)
+        archive = RunArchive(workspace=rig.workspace, deployments_file=run.deployment_records)
+        ports = wire(
+            rig,
+            journal,
+            plan,
+            catalogue=catalogue,
+            options=performance.options,
+            archive=archive,
+            fixes=performance.fixes,
+        )
+        shell = Shell(ports, observers=performance.observers)
+        performance.on_shell(shell)
+        campaign = await shell.run(plan)
+        write_report(await journal.read(), step, run.report)
+        if performance.hold is not None:
+            await performance.hold(rig, campaign)
+        return campaign

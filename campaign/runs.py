@@ -1,0 +1,149 @@
+"""Where campaigns are kept: one folder each below `runs/`."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from campaign.errors import UsageError
+from campaign.stack.identity import Identity, can_enter, identity_for
+
+_APP_USER = "daemon"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+#: for root, whose home the app's user cannot enter
+_SYSTEM_RUNS = Path("/var/lib/ratchet/runs")
+
+
+def app_identity() -> Identity:
+    """Whom the app and the operator's commands run as."""
+    return identity_for(_APP_USER, "nobody")
+
+
+def runs_root() -> Path:
+    """`RATCHET_RUNS`, or `runs` in the current folder if the app's user can get there."""
+    if given := os.environ.get("RATCHET_RUNS"):
+        return Path(given).absolute()
+    here = Path("runs").absolute()
+    return here if can_enter(app_identity(), here) else _SYSTEM_RUNS
+
+
+def require_reachable(run: RunFolder) -> None:
+    """Raises UsageError when the app could not read its own source there."""
+    if not can_enter(app_identity(), run.path):
+        raise UsageError(
+            f"the user that the app runs as cannot enter {run.path}",
+            hint="choose another folder with --runs, such as /var/lib/ratchet/runs",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFolder:
+    """The folder of one campaign."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def workspace(self) -> Path:
+        return self.path / "workspace"
+
+    @property
+    def repository(self) -> Path:
+        return self.path / "workspace.git"
+
+    @property
+    def deployments(self) -> Path:
+        return self.path / "deployments"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def rules(self) -> Path:
+        return self.path / "rules"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.jsonl"
+
+    @property
+    def deployment_records(self) -> Path:
+        """The supervisor's own."""
+        return self.path / "supervisor" / "deployments.jsonl"
+
+    @property
+    def exists(self) -> bool:
+        return self.journal.exists()
+
+
+def api_file(run: RunFolder) -> Path:
+    """Where the process that plays the campaign says how to reach it."""
+    return run.path / "api.json"
+
+
+def new_name(target: str) -> str:
+    """The time and the target: sorts by age, and is unlikely to be taken."""
+    stamp = datetime.now(tz=UTC).strftime("%Y%m%d-%H%M%S")
+    return f"{stamp}-{target.replace('_', '-')}"
+
+
+def new_run(root: Path, name: str) -> RunFolder:
+    """The folder for a new campaign; it is not made yet.
+
+    Raises:
+        UsageError: a bad name, or one that is taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"--name: {name!r} is no campaign name",
+            hint="use up to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit",
+        )
+    run = RunFolder(path=root / name)
+    if run.exists:
+        raise UsageError(
+            f"campaign {name} exists already in {root}",
+            hint=f"take it up with `ratchet resume {name}`, or choose another --name",
+        )
+    return run
+
+
+def find_run(root: Path, name: str | None) -> RunFolder:
+    """The campaign of this name; the newest one when none is given.
+
+    Raises:
+        UsageError: there is no such campaign.
+    """
+    known = list_runs(root)
+    if name is None:
+        if not known:
+            raise UsageError(f"there is no campaign in {root}", hint="start one with `ratchet run`")
+        return known[0]
+    for run in known:
+        if run.name == name:
+            return run
+    names = ", ".join(run.name for run in known[:5]) or "none"
+    raise UsageError(f"there is no campaign {name} in {root}", hint=f"the latest are: {names}")
+
+
+def list_runs(root: Path) -> list[RunFolder]:
+    """Newest first."""
+    journals = [path for path in root.glob("*/journal.db") if path.is_file()]
+    journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [RunFolder(path=path.parent) for path in journals]

@@ -1,0 +1,243 @@
+"""The one place that knows how to confine a process.
+
+The target app and the operator's shell run in the same kind of sandbox: bubblewrap with its own
+user, process, network and mount namespaces, no capabilities, a read-only root that holds the
+system's programs and what is bound in, and nothing else. Started as root, the process is first
+dropped to an unprivileged user with ``setpriv``, which execs, so the process id stays the same.
+
+`argv` is a pure function; only `host_system`, `harness_paths`, `identity_of` and `unavailable`
+look at the machine. Needs bubblewrap 0.8 (``--disable-userns``).
+"""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Where the unprivileged part of every child's PATH ends.
+SYSTEM_PATH = "/usr/bin:/bin"
+
+#: Users to try, in this order, when root must drop its privileges and the wished one is missing.
+_FALLBACK_USER = "nobody"
+
+_PROBE_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The unprivileged user that root hands a child over to."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A file or folder of the host that is visible inside, read-only unless said otherwise."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A symbolic link inside, such as /bin to usr/bin."""
+
+    target: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Resource limits of every process inside; None leaves what is inherited.
+
+    ``processes`` counts inside the sandbox's own user namespace, so it does not depend on what
+    else the same user runs.
+    """
+
+    processes: int | None = 256
+    address_space_bytes: int | None = 4 << 30
+    file_size_bytes: int | None = 256 << 20
+    open_files: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """What a confined process sees and may use."""
+
+    workdir: str
+    mounts: tuple[Mount, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: None: stay the user that we are (we are not root).
+    identity: Identity | None = None
+    limits: Limits = field(default_factory=Limits)
+    #: The host's programs and libraries, from `host_system`.
+    system: tuple[Mount | Link, ...] = ()
+    #: Folders of the system that must look empty inside, from `harness_paths`.
+    hidden: tuple[str, ...] = ()
+    network: bool = False
+    #: Size of the private /tmp, and of /dev/shm.
+    tmp_bytes: int = 256 << 20
+    #: bwrap writes its child's process id to this descriptor, as JSON.
+    status_fd: int | None = None
+
+
+def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
+    """Return the argument list that runs ``command`` inside ``sandbox``.
+
+    File descriptors that are inheritable reach the command: hand over only what it may have, and
+    never a TCP socket (it can be re-connected to the host's loopback from inside).
+    """
+    return [
+        *drop_privileges(sandbox.identity),
+        "bwrap",
+        *_filesystem(sandbox),
+        *_environment(sandbox),
+        *_isolation(sandbox),
+        "--",
+        *_limits(sandbox.limits),
+        *command,
+    ]
+
+
+def drop_privileges(identity: Identity | None) -> list[str]:
+    """Return the ``setpriv`` prefix: another user if given, and death with the parent.
+
+    Empty where there is no setpriv (macOS): there children are plain.
+    """
+    if shutil.which("setpriv") is None:
+        return []
+    user = (
+        []
+        if identity is None
+        else [f"--reuid={identity.uid}", f"--regid={identity.gid}", "--clear-groups"]
+    )
+    return ["setpriv", *user, "--no-new-privs", "--pdeathsig=KILL", "--"]
+
+
+def identity_of(user: str) -> Identity | None:
+    """Return the user to drop to, or None when we are not root and stay who we are.
+
+    Raises:
+        LookupError: we are root and neither ``user`` nor nobody exists.
+    """
+    if os.geteuid() != 0:
+        return None
+    for name in (user, _FALLBACK_USER):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Identity(uid=entry.pw_uid, gid=entry.pw_gid)
+    raise LookupError(f"neither the user {user} nor {_FALLBACK_USER} exists on this machine")
+
+
+def host_system(root: Path = Path("/")) -> tuple[Mount | Link, ...]:
+    """Return the system's programs and libraries as they must appear inside.
+
+    Folders such as /bin are links on a merged-/usr system and folders on others; both are kept.
+    """
+    found: list[Mount | Link] = [Mount(source="/usr", target="/usr")]
+    for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
+        path = root / name
+        if path.is_symlink():
+            found.append(Link(target=str(path.readlink()), path=f"/{name}"))
+        elif path.is_dir():
+            found.append(Mount(source=f"/{name}", target=f"/{name}"))
+    found += [
+        Mount(source=f"/etc/{name}", target=f"/etc/{name}")
+        for name in ("alternatives", "ld.so.cache")
+        if (root / "etc" / name).exists()
+    ]
+    return tuple(found)
+
+
+def harness_paths() -> tuple[str, ...]:
+    """Return what must be hidden when this harness itself is installed below /usr."""
+    home = Path(__file__).resolve().parent.parent
+    return (str(home),) if home.is_relative_to("/usr") else ()
+
+
+def unavailable(identity: Identity | None = None) -> str | None:
+    """Return why no sandbox can be had here, or None when one was really started."""
+    if sys.platform != "linux":
+        return "bubblewrap needs Linux"
+    missing = [name for name in ("bwrap", "setpriv", "prlimit") if shutil.which(name) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)} (Debian: apt install bubblewrap util-linux)"
+    probe = Sandbox(workdir="/", identity=identity, system=host_system())
+    try:
+        done = subprocess.run(
+            argv(probe, ["true"]),
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"a sandbox did not start within {_PROBE_TIMEOUT_S} s"
+    return None if done.returncode == 0 else _first_line(done.stderr)
+
+
+def _filesystem(sandbox: Sandbox) -> list[str]:
+    size = str(sandbox.tmp_bytes)
+    return [
+        *_each(sandbox.system),
+        *(word for path in sandbox.hidden for word in ("--tmpfs", path)),
+        *("--proc", "/proc", "--dev", "/dev"),
+        *("--size", size, "--tmpfs", "/dev/shm"),  # noqa: S108 - the sandbox's own
+        *("--size", size, "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
+        *_each(sandbox.mounts),
+        *("--remount-ro", "/", "--chdir", sandbox.workdir),
+    ]
+
+
+def _each(entries: Sequence[Mount | Link]) -> list[str]:
+    words: list[str] = []
+    for entry in entries:
+        if isinstance(entry, Link):
+            words += ["--symlink", entry.target, entry.path]
+        else:
+            words += ["--bind" if entry.writable else "--ro-bind", entry.source, entry.target]
+    return words
+
+
+def _environment(sandbox: Sandbox) -> list[str]:
+    words = ["--clearenv"]
+    for name, value in ({"PATH": SYSTEM_PATH} | dict(sandbox.environment)).items():
+        words += ["--setenv", name, value]
+    return words
+
+
+def _isolation(sandbox: Sandbox) -> list[str]:
+    return [
+        *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts"),
+        "--unshare-cgroup-try",
+        *([] if sandbox.network else ["--unshare-net"]),
+        *("--disable-userns", "--new-session", "--die-with-parent", "--cap-drop", "ALL"),
+        *([] if sandbox.status_fd is None else ["--json-status-fd", str(sandbox.status_fd)]),
+    ]
+
+
+def _limits(limits: Limits) -> list[str]:
+    wanted = {
+        "--nproc": limits.processes,
+        "--as": limits.address_space_bytes,
+        "--fsize": limits.file_size_bytes,
+        "--nofile": limits.open_files,
+        "--core": 0,
+    }
+    return [
+        "prlimit",
+        *(f"{name}={value}" for name, value in wanted.items() if value is not None),
+        "--",
+    ]
+
+
+def _first_line(text: str) -> str:
+    return next(iter(text.strip().splitlines()), "a sandbox could not be started")

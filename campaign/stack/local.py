@@ -1,0 +1,253 @@
+"""The local stack: Postgres, Prometheus, the supervisor and Locust as children of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from campaign.stack.components import Loadgen, LoadgenSettings, Supervisor, SupervisorSettings
+from campaign.stack.copies import clone
+from campaign.stack.errors import ComponentFailedError, StackError
+from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
+from campaign.stack.keeper import Keeper
+from campaign.stack.network import LOOPBACK, Ports, is_port_clash
+from campaign.stack.places import cache_place
+from campaign.stack.prometheus import PrometheusServer, ScrapeJob
+from campaign.stack.service import Service
+from campaign.stack.site import Site, settle
+from campaign.stack.template import TemplateRecipe, TemplateStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+    from types import TracebackType
+
+    from campaign.stack.interface import ComponentEvent, ComponentName
+    from campaign.stack.service import ServiceSpec
+
+#: how often a start is tried again when another process was quicker to take a free port
+_ATTEMPTS = 3
+#: the load first, then what serves it
+_STOP_ORDER: tuple[tuple[ComponentName, ...], ...] = (
+    ("loadgen",),
+    ("supervisor",),
+    ("prometheus", "postgres"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalStackConfig:
+    """All that a local stack depends on."""
+
+    run_dir: Path
+    #: where a run that has no database yet takes it from: a recipe, or a snapshot's folder
+    database: TemplateRecipe | Path
+    loadgen: LoadgenSettings
+    supervisor: SupervisorSettings
+    #: recording and alert rules for Prometheus
+    rule_files: tuple[Path, ...] = ()
+    #: the port on which this very process serves its own /metrics, if it does
+    daemon_port: int | None = None
+    ports: Ports = field(default_factory=Ports)
+    cache_dir: Path = field(default_factory=cache_place)
+
+
+class LocalStack:
+    """Child processes on this machine; see `ProcessStack` for what it offers.
+
+    Start it from the main thread: the kernel ends the children when the thread that started them
+    ends, even if that was by SIGKILL.
+    """
+
+    def __init__(self, config: LocalStackConfig) -> None:
+        self._config = config
+        self._services: dict[str, Service] = {}
+        self._keeper = Keeper()
+        self._site: Site | None = None
+        self._addresses: StackAddresses | None = None
+
+    @property
+    def addresses(self) -> StackAddresses:
+        if self._addresses is None:
+            raise StackError("the stack does not run")
+        return self._addresses
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.shield(self.stop())
+
+    async def start(self) -> None:
+        """See `ProcessStack.__aenter__`."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._start()
+            except ComponentFailedError as exc:
+                lost_race = self._config.ports.any_free and is_port_clash(exc.log_tail)
+                if not lost_race or attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Leave no process and no socket behind; twice is fine."""
+        await self._keeper.close()
+        for names in _STOP_ORDER:
+            running = [self._services.pop(name) for name in names if name in self._services]
+            await asyncio.gather(*(service.stop() for service in running))
+        if self._site is not None:
+            await asyncio.to_thread(shutil.rmtree, self._site.socket_dir, ignore_errors=True)
+            self._site.record.close()
+        self._site = self._addresses = None
+
+    def events(self) -> AsyncIterator[ComponentEvent]:
+        return self._keeper.events()
+
+    async def restart(self, component: ComponentName) -> None:
+        service = self._services[component]
+        await self._keeper.release(component)
+        self._keeper.tell(ComponentDown(name=component, reason="a restart was asked for"))
+        await service.stop()
+        await service.start()
+        self._keeper.tell(ComponentUp(name=component))
+        self._keeper.watch(service)
+
+    async def reset_database(self, database: TemplateRecipe | Path) -> None:
+        if self._site is None:
+            raise StackError("the stack does not run")
+        await self._keeper.release("postgres")
+        await self._services["postgres"].stop()
+        await self._fill_cluster(self._site, database)
+        await self._services["postgres"].start()
+        self._keeper.watch(self._services["postgres"])
+
+    async def reload_rules(self) -> None:
+        """Have Prometheus take up the rule files as they are now.
+
+        Raises:
+            BadRulesError: with promtool's words; the old rules stay in force.
+        """
+        if self._site is None:
+            raise StackError("the stack does not run")
+        await self._prometheus(self._site).configure()
+        pid = self._services["prometheus"].pid
+        if pid is not None:  # else it is being restarted, and reads them anyway
+            os.kill(pid, signal.SIGHUP)
+
+    async def _start(self) -> None:
+        self._keeper = Keeper()
+        try:
+            self._site = await asyncio.to_thread(settle, self._config.run_dir, self._config.ports)
+            self._addresses = await self._start_all(self._site)
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+        for service in self._services.values():
+            self._keeper.watch(service)
+
+    async def _start_all(self, site: Site) -> StackAddresses:
+        prometheus = self._prometheus(site)
+        loadgen = self._loadgen(site)
+        supervisor = self._supervisor(site)
+        started_at = time.time()
+        await prometheus.configure()
+        await _all(
+            # First, because it takes five seconds until it looks at its targets.
+            self._run(site, prometheus.service(log_file=site.log("prometheus"))),
+            self._start_database(site),
+            self._run(site, supervisor.service(log_file=site.log("supervisor"))),
+            self._run(site, loadgen.service(log_file=site.log("loadgen"))),
+        )
+        await prometheus.wait_for_samples({"prometheus", "loadgen"}, since=started_at)
+        return StackAddresses(
+            database=site.cluster.addresses(site.database_sockets),
+            prometheus_url=prometheus.url,
+            loadgen_url=loadgen.url,
+            loadgen_token=loadgen.token,
+            app_url=f"http://{LOOPBACK}:{site.ports.app}",
+            app_socket=site.app_socket,
+            supervisor_socket=site.supervisor_socket,
+            logs_dir=site.logs_dir,
+        )
+
+    async def _run(self, site: Site, spec: ServiceSpec) -> None:
+        service = self._services[spec.name] = Service(spec, site.record)
+        await service.start()
+
+    async def _start_database(self, site: Site) -> None:
+        if not site.cluster.exists:
+            await self._fill_cluster(site, self._config.database)
+        sockets, log_file = site.database_sockets, site.log("postgres")
+        await self._run(site, site.cluster.service(socket_dir=sockets, log_file=log_file))
+
+    async def _fill_cluster(self, site: Site, database: TemplateRecipe | Path) -> None:
+        if isinstance(database, Path):
+            await clone(site.cluster.at(database), site.cluster.pgdata)
+            return
+        store = TemplateStore(
+            cache_dir=self._config.cache_dir,
+            programs=site.postgres,
+            identity=site.postgres_user,
+        )
+        await store.fresh(database, site.cluster.pgdata)
+
+    def _prometheus(self, site: Site) -> PrometheusServer:
+        jobs = [
+            ScrapeJob(name="prometheus", port=site.ports.prometheus),
+            ScrapeJob(name="loadgen", port=site.ports.loadgen),
+            ScrapeJob(name="app", port=site.ports.app),
+        ]
+        if self._config.daemon_port is not None:
+            jobs.append(ScrapeJob(name="ratchet", port=self._config.daemon_port))
+        return PrometheusServer(
+            programs=site.prometheus,
+            folder=site.data_dir / "prometheus",
+            port=site.ports.prometheus,
+            identity=site.prometheus_user,
+            jobs=tuple(jobs),
+            rule_files=self._config.rule_files,
+        )
+
+    def _loadgen(self, site: Site) -> Loadgen:
+        return Loadgen(
+            settings=self._config.loadgen,
+            folder=site.data_dir / "loadgen",
+            app_socket=site.app_socket,
+            port=site.ports.loadgen,
+            token=secrets.token_urlsafe(24),
+        )
+
+    def _supervisor(self, site: Site) -> Supervisor:
+        return Supervisor(
+            settings=self._config.supervisor,
+            folder=site.data_dir / "supervisor",
+            app_socket=site.app_socket,
+            control_socket=site.supervisor_socket,
+            database_sockets=site.database_sockets,
+            relay_port=site.ports.app,
+            app_log=site.logs_dir / "app.log",
+            state_dir=self._config.run_dir.absolute() / "supervisor",
+        )
+
+
+async def _all(*starts: Coroutine[None, None, None]) -> None:
+    """Run all at once; the first that fails cancels the others and is what is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures

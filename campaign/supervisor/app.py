@@ -1,0 +1,99 @@
+"""How one release of the app is started: its sandbox, its environment, its argument list."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from campaign.sandbox import (
+    SYSTEM_PATH,
+    Identity,
+    Link,
+    Mount,
+    Sandbox,
+    argv,
+    drop_privileges,
+    harness_paths,
+    host_system,
+)
+from campaign.supervisor.config import SupervisorConfig
+from campaign.supervisor.environments import Interpreter
+from campaign.supervisor.model import Release
+from campaign.supervisor.process import LISTEN_FD, STATUS_FD, Spawn
+
+#: Where the app finds its source and Postgres's socket inside the sandbox.
+SOURCE = "/srv/app"
+DATABASE = "/run/postgresql"
+
+#: posix_spawn has no working directory: a shell takes the first step and execs.
+_ENTER = ("/bin/sh", "-c", 'cd "$0" && exec "$@"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppRecipe:
+    """All that a process of the app is started from, besides its release."""
+
+    config: SupervisorConfig
+    identity: Identity | None
+    interpreter: Interpreter
+    system: tuple[Mount | Link, ...]
+
+    @classmethod
+    def on_this_machine(
+        cls, config: SupervisorConfig, *, identity: Identity | None, interpreter: Interpreter
+    ) -> "AppRecipe":
+        return cls(config=config, identity=identity, interpreter=interpreter, system=host_system())
+
+    def spawn(self, release: Release, *, listener_fd: int, output_fd: int) -> Spawn:
+        sandboxed = self.config.sandbox == "bubblewrap"
+        environment = self._environment(release)
+        return Spawn(
+            argv=self._confined(release, environment)
+            if sandboxed
+            else self._plain(release, environment),
+            environment={"PATH": SYSTEM_PATH} if sandboxed else environment,
+            listener_fd=listener_fd,
+            output_fd=output_fd,
+            sandboxed=sandboxed,
+        )
+
+    def _confined(self, release: Release, environment: dict[str, str]) -> list[str]:
+        sandbox = Sandbox(
+            workdir=SOURCE,
+            mounts=self._mounts(release),
+            environment=environment,
+            identity=self.identity,
+            limits=self.config.limits.limits(),
+            system=self.system,
+            hidden=harness_paths(),
+            status_fd=STATUS_FD,
+        )
+        return argv(sandbox, self.config.command)
+
+    def _plain(self, release: Release, environment: dict[str, str]) -> list[str]:
+        program, *words = self.config.command
+        found = shutil.which(program, path=environment["PATH"]) or program
+        return [*drop_privileges(self.identity), *_ENTER, release.source, found, *words]
+
+    def _mounts(self, release: Release) -> tuple[Mount, ...]:
+        mounts = [
+            Mount(source=release.source, target=SOURCE),
+            Mount(source=release.environment, target=release.environment),
+        ]
+        if self.config.database_dir is not None:
+            mounts.append(Mount(source=str(self.config.database_dir), target=DATABASE))
+        if not Path(self.interpreter.prefix).is_relative_to("/usr"):
+            mounts.append(Mount(source=self.interpreter.prefix, target=self.interpreter.prefix))
+        return tuple(mounts)
+
+    def _environment(self, release: Release) -> dict[str, str]:
+        return {
+            "PATH": f"{release.environment}/bin:{SYSTEM_PATH}",
+            "VIRTUAL_ENV": release.environment,
+            "HOME": "/tmp",  # noqa: S108 - the sandbox's own
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            # The source is read-only.
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **self.config.environment,
+            "LISTEN_FD": str(LISTEN_FD),
+        }

@@ -1,0 +1,138 @@
+"""The composition root: which adapter stands behind which port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from operators import (
+    Equipment,
+    NoOperator,
+    ReferenceOperator,
+    Repair,
+    RepairBook,
+    ToolError,
+)
+
+from campaign.adapters.deployments import unfinished
+from campaign.adapters.workspace import UnfitTreeError, Workspace
+from campaign.adapters.workspace_shell import WorkspaceShell
+from campaign.model import DeploymentFinished, DeploymentOutcome, Event, LoadVector, Plan, Profile
+from campaign.ports import Journal, Observation, Operator, Ports
+from campaign.rig import Rig, RigOptions
+from campaign.supervisor.records import DeploymentRecords
+from chaos_profiles import Catalogue
+
+
+class SystemClock:
+    """Wall-clock time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigPorts:
+    """The ports that lead to a running stack, by way of its rig."""
+
+    rig: Rig
+
+    async def apply(self, load: LoadVector, *, load_id: str) -> None:
+        await self.rig.lines.load.apply(load, load_id=load_id)
+
+    async def observe(self) -> Observation:
+        return await self.rig.lines.metrics.observe()
+
+    async def grow(self, profile: Profile, *, growth_id: str) -> int:
+        return await self.rig.lines.database.grow(profile, growth_id=growth_id)
+
+    async def deploy(self, deployment: str, revision: str, source: Path) -> DeploymentOutcome:
+        done = await self.rig.lines.deployments.deploy(deployment, revision, source)
+        if done.ok:
+            self.rig.now_runs(revision)
+        return done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceTools:
+    """The workspace as the toolbox uses it."""
+
+    rig: Rig
+
+    async def commit(self, message: str, *, at: float) -> str:
+        try:
+            return (await self.rig.workspace.commit_object(message, at=at)).sha
+        except UnfitTreeError as error:
+            raise ToolError(f"the workspace cannot be deployed: {error}") from error
+
+    async def adopt(self, revision: str) -> None:
+        await self.rig.workspace.adopt(revision)
+
+    async def export(self, revision: str) -> Path:
+        return await self.rig.export(revision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunArchive:
+    """Implements `ports.Archive` in the run's folder."""
+
+    workspace: Workspace
+    #: the supervisor's records, read while it does not run
+    deployments_file: Path
+
+    async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
+        await self.workspace.tag(f"trial-{trial + 1:02d}-{profile}", revision)
+
+    async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
+        records = DeploymentRecords(self.deployments_file)
+        return unfinished(events, records, at=time.time())
+
+
+def repair_book(catalogue: Catalogue, plan: Plan, *, fixes: dict[str, Path]) -> RepairBook:
+    """The reference operator's private channel; `fixes` replaces a profile's own patch."""
+
+    def repair(trial: int) -> Repair:
+        profile = plan.profiles[trial]
+        patch = fixes.get(profile.id) or catalogue.fix_patch(profile)
+        return Repair(patch=patch.read_text(), root_cause=profile.title)
+
+    return repair
+
+
+def wire(
+    rig: Rig,
+    journal: Journal,
+    plan: Plan,
+    *,
+    catalogue: Catalogue,
+    options: RigOptions,
+    archive: RunArchive,
+    fixes: dict[str, Path] | None = None,
+) -> Ports:
+    """Everything the shell needs."""
+    lines = RigPorts(rig=rig)
+    equipment = Equipment(
+        sandbox=WorkspaceShell(rig.workspace.path, confined=options.sandbox),
+        workspace=WorkspaceTools(rig=rig),
+        deployer=lines,
+    )
+    operator: Operator = NoOperator()
+    if plan.operator == "reference":
+        book = repair_book(catalogue, plan, fixes=fixes or {})
+        operator = ReferenceOperator(equipment, book)
+    return Ports(
+        clock=SystemClock(),
+        journal=journal,
+        stack=rig,
+        load=lines,
+        metrics=lines,
+        database=lines,
+        operator=operator,
+        archive=archive,
+    )

@@ -1,0 +1,39 @@
+"""What the users of chat-db-app do; each behaviour becomes one class of Locust users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loadgen.chat_db_app.behaviours import (
+    Broadcaster,
+    Canary,
+    Herd,
+    Janitor,
+    Lister,
+    MarkReader,
+    NotificationReader,
+    Poller,
+    Reader,
+    Searcher,
+)
+from loadgen.chat_db_app.writing import Streamer, Writer
+
+if TYPE_CHECKING:
+    from loadgen.calls import Behaviour
+
+__all__ = ["BEHAVIOURS"]
+
+BEHAVIOURS: tuple[type[Behaviour[Any]], ...] = (
+    Broadcaster,
+    Canary,
+    Herd,
+    Janitor,
+    Lister,
+    MarkReader,
+    NotificationReader,
+    Poller,
+    Reader,
+    Searcher,
+    Streamer,
+    Writer,
+)

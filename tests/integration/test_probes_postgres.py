@@ -1,0 +1,311 @@
+"""The probes on a real Postgres, with the app's role doing what apps do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from prometheus_client import CollectorRegistry
+
+from campaign.adapters.database import Probes, TargetDatabase
+from campaign.adapters.loadgen import AcknowledgedWrite, LedgerPage
+from campaign.ports import PortError
+from loadgen.ledger import Ledger, Write
+from tests.integration.database_kit import Server, catalogue, data, running_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TARGET = catalogue().target
+STUCK = "ratchet_database_idle_in_transaction_sessions"
+LOST, MISSING = "ratchet_ledger_lost_tokens", "ratchet_ledger_missing_messages"
+
+
+class FakeGenerator:
+    """The generator's ledger without the generator."""
+
+    def __init__(self) -> None:
+        self.book = Ledger()
+        self.down = False
+
+    async def ledger(self, *, after: int, limit: int) -> LedgerPage:
+        if self.down:
+            raise PortError("loadgen", "cannot be reached")
+        page = self.book.page(after=after, limit=limit)
+        entries = tuple(AcknowledgedWrite(**entry) for entry in page.entries)
+        return LedgerPage(entries=entries, last=page.last, dropped=page.dropped)
+
+    def acknowledge(self, message_id: int, *, user: int = 1, tokens: int = 10) -> None:
+        self.book.record(
+            Write(
+                user_id=user,
+                conversation_id=user,
+                message_id=message_id,
+                tokens=tokens,
+                kind="message",
+                acked_at=time.time(),
+            )
+        )
+
+
+class Watched:
+    """Probes at work, and what they show."""
+
+    def __init__(self, server: Server, ledger_file: Path) -> None:
+        self.registry = CollectorRegistry()
+        self.generator = FakeGenerator()
+        self.probes = Probes(
+            server.superuser_dsn,
+            target=TARGET,
+            ledger=self.generator,
+            ledger_file=ledger_file,
+            registry=self.registry,
+        )
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(name, labels)
+
+    async def until(self, holds: Callable[[], bool], *, patience_s: float = 8.0) -> None:
+        async with asyncio.timeout(patience_s):
+            while not holds():
+                await asyncio.sleep(0.05)
+
+    async def until_value(self, name: str, value: float | None, **labels: str) -> None:
+        try:
+            await self.until(lambda: self.value(name, **labels) == value)
+        except TimeoutError:
+            pytest.fail(f"{name} is {self.value(name, **labels)}, not {value}")
+
+    async def one_more(self, counter: str) -> None:
+        """Wait for two ends of a round: the second one began after now."""
+        before = self.value(counter) or 0
+        await self.until(lambda: (self.value(counter) or 0) >= before + 2)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server() -> AsyncIterator[Server]:
+    async with running_server() as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def watched(server: Server, tmp_path: Path) -> AsyncIterator[Watched]:
+    watched = Watched(server, tmp_path / "ledger.jsonl")
+    async with watched.probes:
+        yield watched
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def app(server: Server) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(server.addresses.app_dsn)
+    yield connection
+    connection.terminate()
+
+
+async def store(app: asyncpg.Connection[Any], *, user: int = 1, charge: int = 10) -> int:
+    """A message of ten tokens, and what its user is charged for it; gives the message's id."""
+    async with app.transaction():
+        await app.execute(
+            "UPDATE users SET token_usage = token_usage + $2 WHERE id = $1", user, charge
+        )
+        message_id = await app.fetchval(
+            "INSERT INTO messages (conversation_id, user_id, role, content, token_count)"
+            " VALUES ($1, $1, 'user', 'x', 10) RETURNING id",
+            user,
+        )
+    return int(message_id)
+
+
+async def test_everything_is_shown_from_the_beginning(watched: Watched) -> None:
+    assert watched.value("ratchet_database_probe_success") == 1
+    assert watched.value("ratchet_database_max_connections") == 100
+    assert watched.value("ratchet_database_connections", state="active") == 0
+    assert watched.value("ratchet_database_wal_bytes_total") == 0
+    assert watched.value(LOST) == 0
+    assert watched.value(MISSING) == 0
+    assert watched.value("ratchet_ledger_acknowledged_writes_total") == 0
+
+
+async def test_connections_of_the_apps_role_are_counted_by_state(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    await watched.until_value("ratchet_database_connections", 1, state="idle")
+    await app.execute("BEGIN")
+    await watched.until_value("ratchet_database_connections", 1, state="idle in transaction")
+    await watched.until_value(STUCK, 1)
+    await app.execute("COMMIT")
+    await watched.until_value(STUCK, 0)
+
+
+async def test_a_look_succeeds_while_the_app_holds_every_slot(
+    watched: Watched, server: Server
+) -> None:
+    hoard: list[asyncpg.Connection[Any]] = []
+    try:
+        while True:
+            hoard.append(await asyncpg.connect(server.addresses.app_dsn))
+    except asyncpg.TooManyConnectionsError:
+        await watched.one_more("ratchet_database_probes_total")
+        assert (watched.value("ratchet_database_connections", state="idle") or 0) > 90
+        await watched.one_more("ratchet_ledger_checks_total")
+    finally:
+        for connection in hoard:
+            connection.terminate()
+
+
+async def test_written_log_is_counted(watched: Watched, app: asyncpg.Connection[Any]) -> None:
+    await app.execute(
+        "CREATE TABLE ballast AS SELECT repeat('x', 100) FROM generate_series(1, 1e5)"
+    )
+    await watched.until(
+        lambda: (watched.value("ratchet_database_wal_bytes_total") or 0) > 10_000_000
+    )
+    await app.execute("DROP TABLE ballast")
+
+
+async def test_what_was_acknowledged_and_stored_is_in_order(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    for user in (1, 2, 3):
+        watched.generator.acknowledge(await store(app, user=user), user=user)
+    await watched.until_value("ratchet_ledger_acknowledged_writes_total", 3)
+    await asyncio.sleep(1.0)  # the writes settle: a fact of the clock, nothing to wait for
+    await watched.one_more("ratchet_ledger_checks_total")
+    assert (watched.value(LOST), watched.value(MISSING)) == (0, 0)
+
+
+async def test_an_acknowledged_message_that_is_not_there_is_missing(watched: Watched) -> None:
+    watched.generator.acknowledge(999_999, tokens=1)
+    await watched.until_value(MISSING, 1)
+
+
+async def test_a_message_that_is_deleted_later_is_missing(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    message_id = await store(app)
+    watched.generator.acknowledge(message_id)
+    await asyncio.sleep(1.0)  # as above
+    await watched.one_more("ratchet_ledger_checks_total")
+    assert watched.value(MISSING) == 0
+    await app.execute("DELETE FROM messages WHERE id = $1", message_id)
+    await watched.until_value(MISSING, 1)
+
+
+async def test_tokens_that_an_account_does_not_show_are_lost(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    """The second of two racing writers overwrote what the first had added."""
+    watched.generator.acknowledge(await store(app, user=5), user=5)
+    watched.generator.acknowledge(await store(app, user=5, charge=0), user=5)
+    await watched.until_value(LOST, 10)
+
+
+async def test_accounts_of_a_growth_begin_with_what_was_loaded(
+    watched: Watched, server: Server, app: asyncpg.Connection[Any]
+) -> None:
+    user = 3_000_000_000
+    profile = catalogue().profile("streaming_txn")
+    database = TargetDatabase(server.superuser_dsn, data=data(), usage=TARGET.ledger.usage)
+    await database.grow(profile, growth_id="t2-grow")
+    watched.generator.acknowledge(await store(app, user=user, charge=4), user=user)
+    await watched.until_value(LOST, 6)
+
+
+async def test_a_generator_that_is_away_leaves_a_gap_and_its_successor_starts_anew(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    watched.generator.acknowledge(await store(app))
+    await watched.until_value("ratchet_ledger_acknowledged_writes_total", 1)
+    watched.generator.down = True
+    await watched.until_value(MISSING, None)
+    assert watched.value("ratchet_database_probe_success") == 1
+    watched.generator.book = Ledger()
+    watched.generator.down = False
+    watched.generator.acknowledge(await store(app))
+    await watched.until_value("ratchet_ledger_acknowledged_writes_total", 2)
+
+
+async def test_a_dropped_table_leaves_a_gap_in_the_ledger_alone(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    watched.generator.acknowledge(await store(app))
+    await app.execute("ALTER TABLE messages RENAME TO letters")
+    try:
+        await watched.until_value(MISSING, None)
+        assert watched.value("ratchet_database_probe_success") == 1
+        assert watched.value("ratchet_ledger_checks_total") is not None
+    finally:
+        await app.execute("ALTER TABLE letters RENAME TO messages")
+    await watched.until_value(MISSING, 0)
+
+
+async def test_a_locked_table_leaves_a_gap_and_not_a_hanging_probe(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    watched.generator.acknowledge(await store(app))
+    await watched.until_value("ratchet_ledger_acknowledged_writes_total", 1)
+    async with app.transaction():
+        await app.execute("LOCK TABLE messages, users")
+        await watched.until_value(MISSING, None)
+    await watched.until_value(MISSING, 0)
+
+
+async def test_a_server_that_stands_still_leaves_a_gap(watched: Watched, server: Server) -> None:
+    pid = await server.fetchval(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'ratchet'"
+        " AND usename = 'ratchet' ORDER BY backend_start DESC LIMIT 1"
+    )
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await watched.until_value("ratchet_database_probe_success", 0)
+        assert watched.value(STUCK) is None
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await watched.until_value("ratchet_database_probe_success", 1)
+
+
+async def test_a_restarted_server_is_found_again(watched: Watched, server: Server) -> None:
+    await server.stop()
+    await watched.until_value("ratchet_database_probe_success", 0)
+    await server.start()
+    await watched.until_value("ratchet_database_probe_success", 1)
+    await watched.until_value(MISSING, 0)
+
+
+async def test_another_database_starts_with_an_empty_ledger(
+    watched: Watched, server: Server
+) -> None:
+    watched.generator.acknowledge(999_999, tokens=1)
+    await watched.until_value(MISSING, 1)
+    await server.renew()
+    await watched.until_value(MISSING, 0)
+    assert watched.value("ratchet_ledger_acknowledged_writes_total") == 0
+    assert (watched.value("ratchet_database_wal_bytes_total") or 0) < 10_000_000
+
+
+async def test_a_resumed_campaign_still_knows_what_was_acknowledged(
+    server: Server, app: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "kept" / "ledger.jsonl"
+    first = Watched(server, file)
+    async with first.probes:
+        first.generator.acknowledge(await store(app, user=9, charge=3), user=9)
+        await first.until_value(LOST, 7)
+    second = Watched(server, file)
+    async with second.probes:
+        await second.until_value(LOST, 7)
+        assert second.value("ratchet_ledger_acknowledged_writes_total") == 1
+
+
+async def test_nothing_is_shown_any_more_after_the_end(server: Server, tmp_path: Path) -> None:
+    watched = Watched(server, tmp_path / "ledger.jsonl")
+    async with watched.probes:
+        assert watched.value(MISSING) == 0
+    assert list(watched.registry.collect()) == []

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+import pytest
+
+from campaign.stack.errors import BadRulesError, ComponentFailedError
+from campaign.stack.identity import identity_for
+from campaign.stack.network import Ports, choose_ports
+from campaign.stack.places import make_socket_folder
+from campaign.stack.programs import find_prometheus
+from campaign.stack.prometheus import PrometheusServer, ScrapeJob
+from campaign.stack.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_RULES = """\
+groups:
+  - name: invariants
+    interval: 1s
+    rules:
+      - record: ratchet:targets_up
+        expr: sum(up)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[PrometheusServer]:
+    folder = make_socket_folder()
+    ports = choose_ports(Ports())
+    yield PrometheusServer(
+        programs=find_prometheus(),
+        folder=folder / "prometheus",
+        port=ports.prometheus,
+        identity=identity_for("prometheus", "nobody"),
+        jobs=(
+            ScrapeJob(name="prometheus", port=ports.prometheus),
+            ScrapeJob(name="absent", port=ports.app),
+        ),
+    )
+    shutil.rmtree(folder)
+
+
+async def test_it_scrapes_and_judges_rules_each_second(
+    server: PrometheusServer, tmp_path: Path
+) -> None:
+    rules = tmp_path / "invariants.rules.yml"
+    rules.write_text(_RULES)
+    server = replace(server, rule_files=(rules,))
+    await server.configure()
+    service = Service(server.service(log_file=tmp_path / "prometheus.log"))
+    await service.start()
+    try:
+        await server.wait_for_samples({"prometheus"}, since=0)
+        assert await _query(server, "up{job='prometheus'}") == ["1"]
+        await _wait_for(server, "up{job='absent'} == 0")
+        with pytest.raises(ComponentFailedError, match="no sample of absent after"):
+            await server.wait_for_samples({"prometheus", "absent"}, since=0, timeout_s=0.5)
+        with pytest.raises(ComponentFailedError, match="no sample of prometheus after"):
+            await server.wait_for_samples({"prometheus"}, since=time.time() + 60, timeout_s=0.5)
+        await _wait_for(server, "ratchet:targets_up == 1")
+        await _wait_for(server, "count_over_time(up{job='prometheus'}[4s]) >= 4")
+        assert await _reload_status(server) == 403
+    finally:
+        await service.stop()
+
+
+async def test_rules_that_promtool_refuses_are_named_by_file(
+    server: PrometheusServer, tmp_path: Path
+) -> None:
+    rules = tmp_path / "broken.yml"
+    rules.write_text(_RULES.replace("sum(up)", "sum(up"))
+    with pytest.raises(BadRulesError, match=r"broken\.yml(.|\n)*unclosed left parenthesis"):
+        await replace(server, rule_files=(rules,)).configure()
+
+
+async def test_a_port_that_is_taken_is_told_from_other_failures(
+    server: PrometheusServer, tmp_path: Path
+) -> None:
+    await server.configure()
+    first = Service(server.service(log_file=tmp_path / "first.log"))
+    await first.start()
+    try:
+        other = replace(server, folder=server.folder.with_name("other"))
+        await other.configure()
+        spec = other.service(log_file=tmp_path / "second.log")
+        # The first one's answer must not be taken for the second's.
+        second = Service(replace(spec, is_ready=_never))
+        with pytest.raises(ComponentFailedError) as caught:
+            await second.start()
+        assert any("address already in use" in line for line in caught.value.log_tail)
+    finally:
+        await first.stop()
+
+
+async def _never() -> bool:
+    return False
+
+
+async def _query(server: PrometheusServer, expression: str) -> list[str]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.url}/api/v1/query", params={"query": expression}) as reply,
+    ):
+        answer = await reply.json()
+    return [series["value"][1] for series in answer["data"]["result"]]
+
+
+async def _wait_for(server: PrometheusServer, expression: str) -> None:
+    async with asyncio.timeout(15):
+        while not await _query(server, expression):  # noqa: ASYNC110 - another process tells
+            await asyncio.sleep(0.1)
+
+
+async def _reload_status(server: PrometheusServer) -> int:
+    async with aiohttp.ClientSession() as session, session.post(f"{server.url}/-/reload") as reply:
+        return reply.status
