@@ -21,5 +21,13 @@ class UsageError(RatchetError):
     exit_code = 2
 
 
+class NotFoundError(UsageError):
+    """What was named does not exist."""
+
+
+class BusyError(UsageError):
+    """It cannot be done now, as things stand."""
+
+
 class HarnessError(RatchetError):
     """The harness failed; no verdict can be given."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -18,20 +19,22 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from campaign.adapters.journal import open_reader
+from campaign.adapters.journal import open_reader, run_holder
 from campaign.adapters.journal.codec import encode
-from campaign.errors import RatchetError, UsageError
+from campaign.addresses import Address, announced
+from campaign.errors import BusyError, RatchetError, UsageError
 from campaign.host_metrics import HostMetrics
 from campaign.http_api import build_api
-from campaign.machine import Campaign, fold, step
-from campaign.model import ContinueRequested, Event, Mode, PauseRequested
+from campaign.machine import Campaign, step
+from campaign.model import ContinueRequested, Event, Mode, PauseRequested, Plan
 from campaign.orders import Order, specify
 from campaign.player import Performance, play
+from campaign.preflight import require_ready
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, api_file, find_run, list_runs, new_name, new_run
-from campaign.shell import Shell
+from campaign.shell import CampaignOverError, Shell
+from campaign.states import read_state
 from reports import summarise, write_report
-from reports.view import phase_name
 
 log = structlog.get_logger(__name__)
 
@@ -81,12 +84,12 @@ class Host:
         self._port = 0
         self._current: _Current | None = None
         self._happened = asyncio.Event()
-        self._plays: set[asyncio.Task[None]] = set()
-        self._address_file: Path | None = None
+        #: those that were asked for over the API
+        self._plays: set[asyncio.Task[Campaign]] = set()
 
     @property
-    def url(self) -> str:
-        return f"http://{_LOOPBACK}:{self._port}"
+    def address(self) -> Address:
+        return Address(url=f"http://{_LOOPBACK}:{self._port}", token=self.token, pid=os.getpid())
 
     async def __aenter__(self) -> Self:
         api = build_api(self, registry=self.registry, token=self.token)
@@ -97,8 +100,9 @@ class Host:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
+            problem = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had: {error}"
             raise UsageError(
-                f"port {self._wanted_port} is in use", hint="choose another one with --port"
+                f"port {self._wanted_port} {problem}", hint="choose another one with --port"
             ) from error
         self._port = self._runner.addresses[0][1]
         return self
@@ -111,6 +115,9 @@ class Host:
     ) -> None:
         if self._current is not None and self._current.shell is not None:
             await self._current.shell.request_stop("the daemon ends")
+        else:
+            for task in self._plays:
+                task.cancel()
         await asyncio.gather(*self._plays, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
@@ -119,45 +126,39 @@ class Host:
         """Play it here and now, within reach of the API.
 
         Raises:
-            UsageError: this host plays already.
+            BusyError: this host plays already.
         """
         current = self._claim(performance.run)
-        given = performance.on_shell
+        with ExitStack() as ending:
+            ending.callback(self._release)
 
-        def on_shell(shell: Shell) -> None:
-            current.shell = shell
-            self._announce(performance.run)
-            given(shell)
+            def on_shell(shell: Shell) -> None:
+                current.shell = shell
+                ending.enter_context(announced(api_file(performance.run), self.address))
+                performance.on_shell(shell)
 
-        performance = replace(
-            performance,
-            on_shell=on_shell,
-            observers=(*performance.observers, self._observe),
-            options=replace(performance.options, daemon_port=self._port),
-            registry=self.registry,
-        )
-        try:
-            return await play(performance)
-        finally:
-            self._current = None
-            api_file(performance.run).unlink(missing_ok=True)
-            self._happened.set()
+            return await play(
+                replace(
+                    performance,
+                    on_shell=on_shell,
+                    observers=(*performance.observers, self._observe),
+                    options=replace(performance.options, daemon_port=self._port),
+                    registry=self.registry,
+                )
+            )
 
     def _claim(self, run: RunFolder) -> _Current:
         if self._current is not None:
-            raise UsageError(
+            raise BusyError(
                 f"campaign {self._current.run.name} is being played",
                 hint="wait for it, or stop it: two loads on one machine would measure each other",
             )
         self._current = _Current(run=run)
         return self._current
 
-    def _announce(self, run: RunFolder) -> None:
-        """How other commands reach this process; readable by its user only."""
-        file = api_file(run)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(json.dumps({"url": self.url, "token": self.token, "pid": os.getpid()}))
+    def _release(self) -> None:
+        self._current = None
+        self._happened.set()
 
     def _observe(self, before: Campaign | None, event: Event, after: Campaign) -> None:
         self._metrics.observe(before, event, after)
@@ -176,91 +177,113 @@ class Host:
             asked = ApiOrder.model_validate(order)
         except ValidationError as error:
             problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise UsageError("; ".join(problems)) from error
+            raise UsageError("; ".join(problems), hint="see Order in /openapi.json") from error
         wanted = Order(**asked.model_dump(exclude={"name"}))
         spec = await asyncio.to_thread(specify, wanted)
         name = asked.name or new_name(spec.catalogue.target.name)
-        run = new_run(self.root, name)
-        self._play_soon(Performance(run=run, plan=spec.plan(name), options=self._options))
+        await self._begin(new_run(self.root, name), spec.plan(name))
         return name
 
     async def resume(self, name: str) -> None:
-        run = find_run(self.root, name)
-        self._play_soon(Performance(run=run, plan=None, options=self._options))
+        await self._begin(find_run(self.root, name), None)
 
     async def stop(self, name: str) -> None:
         await self._shell(name).request_stop("asked over the API")
 
     async def pause(self, name: str) -> None:
-        shell = self._shell(name)
-        await shell.record(PauseRequested(at=shell.now()))
+        await self._record(name, lambda at: PauseRequested(at=at))
 
     async def proceed(self, name: str) -> None:
-        shell = self._shell(name)
-        await shell.record(ContinueRequested(at=shell.now()))
+        await self._record(name, lambda at: ContinueRequested(at=at))
 
-    async def events(self, name: str, *, after: int) -> AsyncIterator[tuple[int, dict[str, Any]]]:
-        """From the journal; goes on for as long as the campaign is played here."""
+    async def events(
+        self, name: str, *, after: int
+    ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]:
+        """From the journal; goes on for as long as anybody plays the campaign."""
         run = find_run(self.root, name)
         async with open_reader(run.path) as journal:
-            while True:
-                plays = self._plays_now(run)
-                self._happened.clear()
-                for event in await journal.read(after=after):
-                    after += 1
-                    yield after, json.loads(encode(event))
-                if not plays:
-                    return
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._happened.wait(), _FOLLOW_S)
+            last = (await journal.last()).seq
+        if after > last:
+            raise UsageError(f"there is no event {after} yet", hint=f"the last one is {last}")
+        return self._follow(run, after=after)
 
     async def report(self, name: str) -> Path:
         """Made anew, also of a campaign under way."""
         run = find_run(self.root, name)
         async with open_reader(run.path) as journal:
             events = await journal.read()
+        if not events:
+            raise BusyError(f"campaign {name} has no events yet", hint="ask again in a moment")
         await asyncio.to_thread(write_report, events, step, run.report)
         return run.report
 
-    @property
-    def _options(self) -> RigOptions:
-        return RigOptions(sandbox=self._sandbox)
+    # -- how ------------------------------------------------------------------------------------
 
-    def _plays_now(self, run: RunFolder) -> bool:
-        return self._current is not None and self._current.run == run
+    async def _follow(
+        self, run: RunFolder, *, after: int
+    ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]:
+        async with open_reader(run.path) as journal:
+            while True:
+                is_played = run_holder(run.path) is not None
+                self._happened.clear()
+                for event in await journal.read(after=after):
+                    after += 1
+                    yield after, json.loads(encode(event))
+                if not is_played:
+                    return
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._happened.wait(), _FOLLOW_S)
+
+    async def _begin(self, run: RunFolder, plan: Plan | None) -> None:
+        """Play it in a task; returns when its journal is open.
+
+        Raises:
+            UsageError: why it cannot be played.
+        """
+        no_sandbox = await asyncio.to_thread(require_ready, run)
+        begun = asyncio.Event()
+        performance = Performance(
+            run=run,
+            plan=plan,
+            options=RigOptions(sandbox=self._sandbox and not no_sandbox),
+            on_shell=lambda _: begun.set(),
+        )
+        playing = asyncio.create_task(self.play(performance), name=run.name)
+        self._plays.add(playing)
+        playing.add_done_callback(self._ended)
+        waiting = asyncio.create_task(begun.wait(), name="begun")
+        await asyncio.wait({playing, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not begun.is_set():
+            await playing
+
+    def _ended(self, playing: asyncio.Task[Campaign]) -> None:
+        self._plays.discard(playing)
+        name = playing.get_name()
+        if playing.cancelled():
+            log.info("campaign_cancelled", campaign=name)
+        elif (error := playing.exception()) is None:
+            log.info("campaign_ended", campaign=name, state=summarise(playing.result())["state"])
+        elif isinstance(error, RatchetError):
+            log.error("campaign_failed", campaign=name, error=str(error))
+        else:
+            log.error("campaign_crashed", campaign=name, exc_info=error)
 
     def _shell(self, name: str) -> Shell:
-        current = self._current
-        if current is None or current.run.name != name or current.shell is None:
-            raise UsageError(f"campaign {name} is not being played here")
+        run, current = find_run(self.root, name), self._current
+        if current is None or current.run != run or current.shell is None:
+            raise BusyError(
+                f"campaign {name} is not being played here", hint="`ratchet resume` takes it up"
+            )
         return current.shell
 
-    def _play_soon(self, performance: Performance) -> None:
-        if self._current is not None:
-            self._claim(performance.run)
-        task = asyncio.create_task(self._play_to_log(performance), name="play")
-        self._plays.add(task)
-        task.add_done_callback(self._plays.discard)
-
-    async def _play_to_log(self, performance: Performance) -> None:
-        name = performance.run.name
+    async def _record(self, name: str, event: Callable[[float], Event]) -> None:
+        shell = self._shell(name)
         try:
-            campaign = await self.play(performance)
-        except RatchetError as error:
-            log.error("campaign_failed", campaign=name, error=str(error))  # noqa: TRY400 - ours
-        except Exception:
-            log.exception("campaign_crashed", campaign=name)
-        else:
-            log.info("campaign_ended", campaign=name, state=summarise(campaign)["state"])
+            await shell.record(event(shell.now()))
+        except CampaignOverError as error:
+            raise BusyError(f"campaign {name} is over") from error
 
     async def _state(self, run: RunFolder) -> dict[str, Any]:
-        async with open_reader(run.path) as journal:
-            campaign = fold(await journal.read())
-        if campaign is None:
-            return {"campaign": run.name, "phase": "empty", "running_here": self._plays_now(run)}
-        return {
-            **summarise(campaign),
-            "phase": phase_name(campaign),
-            "trial": campaign.trial.index,
-            "running_here": self._plays_now(run),
-        }
+        is_here = self._current is not None and self._current.run == run
+        return {**await read_state(run), "running_here": is_here}

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from campaign.errors import RatchetError, UsageError
+from campaign.errors import BusyError, NotFoundError, RatchetError, UsageError
+from campaign.ports import PortError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
 _MUTATING = frozenset({"POST", "PUT", "DELETE", "PATCH"})
+_ERROR, _FAILED = 400, 500
+
+#: the first that an error is an instance of says its status
+_STATUSES: tuple[tuple[type[RatchetError], int], ...] = (
+    (NotFoundError, 404),
+    (BusyError, 409),
+    (UsageError, _ERROR),
+    (RatchetError, _FAILED),
+)
+#: a journal's number of events; SQLite's own numbers end at 19 digits
+_SEQUENCE = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 class Control(Protocol):
-    """What the API can ask of the process that it runs in."""
+    """What the API can ask of the process that it runs in; every call may raise RatchetError."""
 
     async def campaigns(self) -> list[dict[str, Any]]: ...
 
@@ -36,7 +50,9 @@ class Control(Protocol):
 
     async def proceed(self, name: str) -> None: ...
 
-    def events(self, name: str, *, after: int) -> AsyncIterator[tuple[int, dict[str, Any]]]: ...
+    async def events(
+        self, name: str, *, after: int
+    ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]: ...
 
     async def report(self, name: str) -> Path: ...
 
@@ -63,12 +79,25 @@ def build_api(control: Control, *, registry: CollectorRegistry, token: str) -> w
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Our own errors as JSON with a hint."""
+    """Every error as JSON with a hint."""
     try:
         return await handler(request)
     except RatchetError as error:
-        status = 400 if isinstance(error, UsageError) else 500
-        return web.json_response({"error": str(error), "hint": error.hint}, status=status)
+        status = next(status for kind, status in _STATUSES if isinstance(error, kind))
+        return _problem(str(error), error.hint, status=status)
+    except PortError as error:
+        return _problem(error.reason, "see `ratchet doctor`", status=_FAILED)
+    except web.HTTPException as error:
+        if error.status < _ERROR:
+            raise
+        allowed = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return _problem(error.reason, "see /openapi.json", status=error.status, headers=allowed)
+
+
+def _problem(
+    error: str, hint: str, *, status: int, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    return web.json_response({"error": error, "hint": hint}, status=status, headers=headers)
 
 
 def _only_with(token: str) -> Any:
@@ -76,13 +105,11 @@ def _only_with(token: str) -> Any:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if request.method in _MUTATING and not hmac.compare_digest(given, expected):
-            problem = {
-                "error": "the token is missing or wrong",
-                "hint": "`ratchet serve` prints it",
-            }
-            return web.json_response(problem, status=401)
+            return _problem(
+                "the token is missing or wrong", "`ratchet serve` prints it", status=401
+            )
         return await handler(request)
 
     return check
@@ -126,30 +153,39 @@ class _Routes:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events; `id` is the journal's sequence number, so that clients can resume."""
-        name = request.match_info["name"]
-        after = _sequence(request)
-        await self._control.campaign(name)
+        events = await self._control.events(request.match_info["name"], after=_sequence(request))
         stream = web.StreamResponse(
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
         )
         await stream.prepare(request)
-        async for sequence, event in self._control.events(name, after=after):
-            text = json.dumps(event)
-            await stream.write(f"id: {sequence}\nevent: {event['kind']}\ndata: {text}\n\n".encode())
+        async with aclosing(events):
+            async for sequence, event in events:
+                lines = (f"id: {sequence}", f"event: {event['kind']}", f"data: {json.dumps(event)}")
+                await stream.write(("\n".join(lines) + "\n\n").encode())
         return stream
 
     async def report(self, request: web.Request) -> web.StreamResponse:
         folder = await self._control.report(request.match_info["name"])
-        wanted = (folder / (request.match_info["file"] or "index.html")).resolve()
-        if not wanted.is_relative_to(folder.resolve()) or not wanted.is_file():
-            raise web.HTTPNotFound(text="there is no such report file")
-        return web.FileResponse(wanted)
+        wanted = request.match_info["file"] or "index.html"
+        found = _file_in(folder, wanted)
+        if found is None:
+            raise NotFoundError("there is no such file in the report", hint="see index.html")
+        return web.FileResponse(found)
+
+
+def _file_in(folder: Path, name: str) -> Path | None:
+    """The file of that name in or below `folder`; None for anything else, links out included."""
+    try:
+        file = (folder / name).resolve()
+        return file if file.is_relative_to(folder.resolve()) and file.is_file() else None
+    except (OSError, ValueError):  # too long, or with a NUL
+        return None
 
 
 async def _json_object(request: web.Request) -> dict[str, Any]:
     try:
-        body = await request.json()
-    except ValueError as error:
+        body = json.loads(await request.read())
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is no JSON: {error}") from error
     if not isinstance(body, dict):
         raise UsageError("the body must be a JSON object")
@@ -157,7 +193,8 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
 
 
 def _sequence(request: web.Request) -> int:
-    text = request.query.get("after") or request.headers.get("Last-Event-ID") or "0"
-    if not text.isdecimal():
-        raise UsageError(f"after={text!r}: expected the sequence number of an event")
+    """A browser that reconnects repeats its first query: what it saw last counts more."""
+    text = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
+    if not _SEQUENCE.fullmatch(text):
+        raise UsageError(f"after {text!r}: expected the sequence number of an event")
     return int(text)

@@ -36,6 +36,8 @@ class Performance:
     observers: tuple[Observer, ...] = ()
     #: called with the shell as soon as there is one, so that others can stop or pause it
     on_shell: Callable[[Shell], None] = lambda _: None
+    #: called with the rig, before anything runs
+    on_rig: Callable[[Rig], None] = lambda _: None
     #: awaited at the end while the stack is still up, under the last trial's full load
     hold: Callable[[Rig, Campaign], Awaitable[None]] | None = None
     #: other fixes for the reference operator, by profile
@@ -73,6 +75,7 @@ async def _play(performance: Performance) -> Campaign:
             registry=performance.registry,
         )
         cleanup.push_async_callback(rig.stop)
+        performance.on_rig(rig)
         archive = RunArchive(workspace=rig.workspace, deployments_file=run.deployment_records)
         ports = wire(
             rig,

@@ -34,7 +34,7 @@ class Clock(Protocol):
     """The only source of time."""
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Epoch seconds; never steps back, even when the system's clock is corrected."""
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -153,7 +153,13 @@ class Archive(Protocol):
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None: ...
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
-        """The outcome of each deployment that the journal saw requested but not finished."""
+        """The outcome of each deployment that the journal saw requested but not finished.
+
+        Waits for one that is still under way; asked after a session and before a resume.
+
+        Raises:
+            PortError: nobody can say.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from campaign.errors import UsageError
+from campaign.adapters.journal import run_holder
+from campaign.errors import BusyError, NotFoundError, UsageError
 from campaign.stack.identity import Identity, can_enter, identity_for
 
 _APP_USER = "daemon"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-
 
 #: for root, whose home the app's user cannot enter
 _SYSTEM_RUNS = Path("/var/lib/ratchet/runs")
@@ -30,6 +30,16 @@ def runs_root() -> Path:
         return Path(given).absolute()
     here = Path("runs").absolute()
     return here if can_enter(app_identity(), here) else _SYSTEM_RUNS
+
+
+def require_unused(run: RunFolder) -> None:
+    """Raises BusyError when a process plays it now."""
+    pid = run_holder(run.path)
+    if pid is not None:
+        raise BusyError(
+            f"campaign {run.name} is being played by pid {pid}",
+            hint=f"follow it with `ratchet watch {run.name}`, or end it with `ratchet stop`",
+        )
 
 
 def require_reachable(run: RunFolder) -> None:
@@ -112,7 +122,7 @@ def new_run(root: Path, name: str) -> RunFolder:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"--name: {name!r} is no campaign name",
+            f"{name!r} cannot be a campaign's name",
             hint="use up to 63 of a-z, 0-9, '-' and '_', starting with a letter or digit",
         )
     run = RunFolder(path=root / name)
@@ -128,22 +138,29 @@ def find_run(root: Path, name: str | None) -> RunFolder:
     """The campaign of this name; the newest one when none is given.
 
     Raises:
-        UsageError: there is no such campaign.
+        NotFoundError: there is no such campaign.
     """
     known = list_runs(root)
     if name is None:
         if not known:
-            raise UsageError(f"there is no campaign in {root}", hint="start one with `ratchet run`")
+            raise NotFoundError(
+                f"there is no campaign in {root}", hint="start one with `ratchet run`"
+            )
         return known[0]
     for run in known:
         if run.name == name:
             return run
     names = ", ".join(run.name for run in known[:5]) or "none"
-    raise UsageError(f"there is no campaign {name} in {root}", hint=f"the latest are: {names}")
+    raise NotFoundError(f"there is no campaign {name} in {root}", hint=f"the latest are: {names}")
 
 
 def list_runs(root: Path) -> list[RunFolder]:
-    """Newest first."""
-    journals = [path for path in root.glob("*/journal.db") if path.is_file()]
-    journals.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [RunFolder(path=path.parent) for path in journals]
+    """Those that were written to last come first."""
+    runs = [RunFolder(path=path.parent) for path in root.glob("*/journal.db")]
+    return sorted(runs, key=_written_at, reverse=True)
+
+
+def _written_at(run: RunFolder) -> float:
+    """What is written lies beside the journal's file at first; 0 for what has just vanished."""
+    files = (run.journal, run.journal.with_name(f"{run.journal.name}-wal"))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)

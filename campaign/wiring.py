@@ -91,7 +91,11 @@ class RunArchive:
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
         records = DeploymentRecords(self.deployments_file)
-        return unfinished(events, records, at=time.time())
+        found = unfinished(events, records, at=time.time())
+        for deployment in found:
+            # Journaled before git moved; a crash in between must not leave git behind.
+            await self.workspace.adopt(deployment.revision)
+        return found
 
 
 def repair_book(catalogue: Catalogue, plan: Plan, *, fixes: dict[str, Path]) -> RepairBook:

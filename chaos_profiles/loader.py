@@ -3,7 +3,8 @@
     <target>/target.yaml  invariants.yaml  data.py
     <target>/<NN_name>/profile.yaml  fix.patch  hacks/*.patch
 
-The folder's name is the profile's place in the ladder and its id; nothing else registers it. Patches are looked at by `chaos_profiles.sources`, which is slower.
+The folder's name is the profile's place in the ladder and its id; nothing else registers it.
+Patches are looked at by `chaos_profiles.sources`, which is slower.
 """
 
 from __future__ import annotations
@@ -117,16 +118,23 @@ def _profile_folders(folder: Path, problems: list[Problem]) -> list[str]:
     """The names of the profiles' folders in order; what looks like one but is none is told."""
     inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     names = [name for name in inner if not name.startswith((".", "__"))]
-    taken: dict[int, str] = {}
+    fit = [name for name in names if _ID.match(name)]
     for name in names:
-        message = ""
-        if not _ID.match(name):
-            message = "a profile's folder is named NN_name, such as 07_write_contention: rename it"
-        elif (other := taken.setdefault(place(name), name)) != name:
-            message = f"has the same place in the ladder as {other}: give it another number"
-        if message:
+        earlier = [other for other in fit if other < name]
+        if message := _name_problem(name, earlier):
             problems.append(Problem(file=folder / name, line=None, field="", message=message))
-    return [name for name in names if _ID.match(name)]
+    return fit
+
+
+def _name_problem(name: str, earlier: Iterable[str]) -> str:
+    if not _ID.match(name):
+        return "a profile's folder is named NN_name, such as 07_write_contention: rename it"
+    for other in earlier:
+        if place(other) == place(name):
+            return f"has the same place in the ladder as {other}: give it another number"
+        if short_name(other) == short_name(name):
+            return f"has the same name as {other}: give it another one"
+    return ""
 
 
 def _cross_checks(read: _Read, params_models: ParamsModels, timings: Timings) -> Iterator[Problem]:

@@ -36,7 +36,9 @@ _TOLERATED_DOUBT = 0.2
 
 
 def on_evaluated(campaign: Campaign, event: Evaluated) -> Step:
-    """Judge the samples and let the phase decide."""
+    """Judge the samples and let the phase decide; a look older than the last says nothing."""
+    if event.at < campaign.ticked_at:
+        return Step(campaign)
     before = campaign.readings
     phase = _after_a_gap(campaign, gap_s=event.at - campaign.ticked_at)
     campaign = campaign.evolve(readings=watching.judge_all(campaign, event), ticked_at=event.at)

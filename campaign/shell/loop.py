@@ -28,7 +28,7 @@ class Shell:
 
     def __init__(self, ports: Ports, *, observers: tuple[Observer, ...] = ()) -> None:
         self._ports = ports
-        self._observers = observers
+        self._observers = list(observers)
         self._campaign: Campaign | None = None
         self._inbox = Inbox()
         self._crew = Crew()
@@ -123,11 +123,13 @@ class Shell:
             self._executors.execute(command, self._campaign)
 
     def _show(self, before: Campaign | None, event: Event, after: Campaign) -> None:
-        for observer in self._observers:
+        """A display that fails is no reason to end a campaign: it is told nothing more."""
+        for observer in tuple(self._observers):
             try:
                 observer(before, event, after)
-            except Exception:  # a display that fails is no reason to end a campaign
+            except Exception:
                 log.exception("observer_crashed")
+                self._observers.remove(observer)
 
     async def _wind_up(self) -> None:
         """Cancel what is at work; the load is healed last, whatever interrupts."""

@@ -86,7 +86,9 @@ class FakeStack:
 
     async def changes(self) -> AsyncIterator[ComponentChange]:
         while True:
-            yield await self.comings_and_goings.get()
+            change = await self.comings_and_goings.get()
+            self.faults.check("changes")
+            yield change
 
     async def stop(self) -> None:
         self.calls.append("stop")

@@ -131,6 +131,8 @@ def test_an_account_whose_beginning_is_unknown_is_left_alone_until_it_is_told() 
     ledger = book()
     ledger.add([write(1, user=7), write(2, user=1)])
     assert (ledger.users, ledger.unopened) == ([1], [7])
+    ledger.settle_accounts({1: 1010}, at=3)
+    assert ledger.unopened == [7]
     ledger.open_accounts({7: 50})
     assert (ledger.users, ledger.unopened) == ([1, 7], [])
     ledger.settle_accounts({7: 55}, at=3)

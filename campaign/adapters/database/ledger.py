@@ -61,6 +61,7 @@ class LedgerBook:
         self._unchecked: list[Write] = []
         self._checked: list[int] = []
         self._missing: set[int] = set()
+        self._writers: set[int] = set()
         #: acknowledged after the last moment at which the accounts were read
         self._recent: list[Write] = []
         self._acknowledged: defaultdict[int, int] = defaultdict(int)
@@ -82,13 +83,12 @@ class LedgerBook:
     @property
     def users(self) -> list[int]:
         """Whose accounts can be checked: those who wrote, and whose beginning is known."""
-        wrote = {*self._acknowledged, *(write.user_id for write in self._recent)}
-        return sorted(wrote & self._opening.keys())
+        return sorted(self._writers & self._opening.keys())
 
     @property
     def unopened(self) -> list[int]:
         """Who wrote although nothing is known of how their account began."""
-        return sorted({write.user_id for write in self._recent} - self._opening.keys())
+        return sorted(self._writers - self._opening.keys())
 
     def open_accounts(self, opening: Mapping[int, int]) -> None:
         """Users that were not known before."""
@@ -108,6 +108,7 @@ class LedgerBook:
             )
             self._unchecked.append(write)
             self._recent.append(write)
+            self._writers.add(write.user_id)
             new.append(write)
         return new
 

@@ -1,0 +1,66 @@
+"""Asks the process that an address leads to, over its HTTP API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from campaign.addresses import Address
+from campaign.errors import HarnessError, UsageError
+
+#: a campaign is started when its journal is open, which takes a moment
+_TIMEOUT_S = 60.0
+_ALIVE_S = 2.0
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiClient:
+    """Every call raises UsageError when it is refused, HarnessError when nobody answers."""
+
+    address: Address
+
+    async def is_alive(self) -> bool:
+        try:
+            return bool(await self._ask("GET", "/healthz", timeout_s=_ALIVE_S))
+        except (HarnessError, UsageError):
+            return False
+
+    async def start(self, order: Mapping[str, Any]) -> str:
+        """The name of the campaign, whose journal is open now."""
+        answer = await self._ask("POST", "/api/campaigns", body=order)
+        return str(answer["campaign"])
+
+    async def act(self, campaign: str, action: str) -> None:
+        """One of resume, stop, pause, continue."""
+        await self._ask("POST", f"/api/campaigns/{campaign}/{action}")
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self.address.token}"}
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with (
+                aiohttp.ClientSession(
+                    self.address.url, headers=headers, timeout=timeout
+                ) as session,
+                session.request(method, path, json=body) as answer,
+            ):
+                told: dict[str, Any] = await answer.json()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise HarnessError(
+                f"ratchet (pid {self.address.pid}) does not answer at {self.address.url}: {error!r}"
+            ) from error
+        if answer.ok:
+            return told
+        refused = HarnessError if answer.status >= _SERVER_ERROR else UsageError
+        raise refused(told["error"], hint=told.get("hint", ""))

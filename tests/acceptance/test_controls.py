@@ -1,0 +1,57 @@
+"""A right fix resolves, however it is written; a deployment that mends nothing does not.
+
+RATCHET_LONG=1 tries every profile's other fix; otherwise one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from campaign.model import Resolved, Unresolved
+from tests.acceptance_kit import Wish, disagreements, play, reachable_folder
+
+LONG = bool(os.environ.get("RATCHET_LONG"))
+FIXES = Path(__file__).parents[1] / "fixtures" / "alternative_fixes"
+LADDER = ("missing_index", "pool_exhaustion", "streaming_txn", "fulltext_search")
+TRIED = LADDER if LONG else ("streaming_txn",)
+
+COMMENT_ONLY = (
+    "--- a/pool.py\n"
+    "+++ b/pool.py\n"
+    "@@ -1,1 +1,2 @@\n"
+    ' """The connection pool."""\n'
+    "+# Looked at, and found well.\n"
+)
+
+
+@pytest.mark.timeout(600 if LONG else 300)
+async def test_another_right_fix_resolves_and_a_comment_does_not(tmp_path: Path) -> None:
+    comment = tmp_path / "comment.patch"
+    comment.write_text(COMMENT_ONLY)
+    fixes = {name: next(FIXES.glob(f"*{name}.patch")) for name in TRIED}
+    wish = Wish(
+        profiles=(*TRIED, "pool_exhaustion") if not LONG else TRIED,
+        fixes={"pool_exhaustion": comment} | fixes,
+    )
+    with reachable_folder() as root:
+        campaign = await play(wish, root, name="controls")
+        assert await disagreements(root / "controls") == []
+    verdicts = {trial.profile: trial.verdict for trial in campaign.done}
+    assert [type(verdicts[name]) for name in TRIED] == [Resolved] * len(TRIED)
+    if not LONG:
+        assert isinstance(verdicts["pool_exhaustion"], Unresolved)
+        assert [deployment.ok for deployment in campaign.done[-1].deployments] == [True]
+
+
+@pytest.mark.skipif(not LONG, reason="RATCHET_LONG=1 plays all four")
+@pytest.mark.timeout(600)
+async def test_a_comment_resolves_no_profile(tmp_path: Path) -> None:
+    comment = tmp_path / "comment.patch"
+    comment.write_text(COMMENT_ONLY)
+    wish = Wish(profiles=LADDER, fixes=dict.fromkeys(LADDER, comment))
+    with reachable_folder() as root:
+        campaign = await play(wish, root, name="comments")
+    assert [type(trial.verdict) for trial in campaign.done] == [Unresolved] * len(LADDER)
