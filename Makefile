@@ -31,10 +31,10 @@ verify: setup ## Prove every chaos profile: red, green when fixed, red again whe
 	$(BIN)/ratchet profiles verify
 
 bench: setup ## Measure the harness itself
-	scripts/bench
+	.venv/bin/python -m tests.bench
 
 soak: setup ## Run for hours and look for leaks
-	scripts/soak
+	.venv/bin/python -m tests.bench.soak --minutes 60
 
 clean: ## Remove what can be made again; campaigns in runs/ are kept
 	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from campaign.addresses import Address
+from campaign.addresses import Address, daemon_file, read_address
 from campaign.errors import HarnessError, UsageError
 
 #: a campaign is started when its journal is open, which takes a moment
@@ -24,10 +25,12 @@ class ApiClient:
     address: Address
 
     async def is_alive(self) -> bool:
+        """Whether it is still that very process; a pid and a port may have a new owner."""
         try:
-            return bool(await self._ask("GET", "/healthz", timeout_s=_ALIVE_S))
+            told = await self._ask("GET", "/healthz", timeout_s=_ALIVE_S)
         except (HarnessError, UsageError):
             return False
+        return told.get("pid") == self.address.pid
 
     async def start(self, order: Mapping[str, Any]) -> str:
         """The name of the campaign, whose journal is open now."""
@@ -55,12 +58,21 @@ class ApiClient:
                 ) as session,
                 session.request(method, path, json=body) as answer,
             ):
-                told: dict[str, Any] = await answer.json()
-        except (aiohttp.ClientError, TimeoutError) as error:
+                told: dict[str, Any] = dict(await answer.json())
+        except (aiohttp.ClientError, TimeoutError, TypeError, ValueError) as error:
             raise HarnessError(
                 f"ratchet (pid {self.address.pid}) does not answer at {self.address.url}: {error!r}"
             ) from error
         if answer.ok:
             return told
         refused = HarnessError if answer.status >= _SERVER_ERROR else UsageError
-        raise refused(told["error"], hint=told.get("hint", ""))
+        raise refused(str(told.get("error", answer.reason)), hint=str(told.get("hint", "")))
+
+
+async def find_daemon(runs: Path) -> ApiClient | None:
+    """The daemon that serves the folder; None when there is none, or only what it left behind."""
+    address = read_address(daemon_file(runs))
+    if address is None:
+        return None
+    client = ApiClient(address=address)
+    return client if await client.is_alive() else None

@@ -1,4 +1,4 @@
-"""Logs of the controller: JSON lines in the run's folder, warnings also for people."""
+"""Logs of the controller: JSON lines in the run's folder; the daemon's on its terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _SHARED = (
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
+_AS_JSON = (
+    *_SHARED,
     structlog.processors.format_exc_info,
+    structlog.processors.JSONRenderer(),
 )
 
 
@@ -24,7 +28,7 @@ def log_to(file: Path) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8", buffering=1) as stream:
         structlog.configure(
-            processors=[*_SHARED, structlog.processors.JSONRenderer()],
+            processors=_AS_JSON,
             logger_factory=structlog.WriteLoggerFactory(file=stream),
         )
         handler = logging.StreamHandler(stream)
@@ -38,10 +42,8 @@ def log_to(file: Path) -> Iterator[None]:
 
 def log_to_terminal() -> None:
     """Readable on a terminal, JSON elsewhere: for the daemon alone."""
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
-    if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
+    readable = (*_SHARED, structlog.dev.ConsoleRenderer())
     structlog.configure(
-        processors=[*_SHARED, renderer],
+        processors=readable if sys.stderr.isatty() else _AS_JSON,
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ class Order:
     profiles: tuple[str, ...] | None = None
     #: only so many of the ladder
     first: int | None = None
+
+    def as_asked(self) -> dict[str, Any]:
+        """What was asked for, as the API takes it; a campaign file has no place there."""
+        asked = {**asdict(self), "file": None}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 def params_models(target: str) -> Mapping[str, type[Any]]:

@@ -161,6 +161,10 @@ def list_runs(root: Path) -> list[RunFolder]:
 
 
 def _written_at(run: RunFolder) -> float:
-    """What is written lies beside the journal's file at first; 0 for what has just vanished."""
+    """What is written lies beside the journal's file at first; a reader leaves an empty one there.
+
+    0 for what has just vanished.
+    """
     files = (run.journal, run.journal.with_name(f"{run.journal.name}-wal"))
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+    states = [file.stat() for file in files if file.exists()]
+    return max((state.st_mtime for state in states if state.st_size), default=0.0)

@@ -28,10 +28,14 @@ from chaos_profiles import Catalogue
 
 
 class SystemClock:
-    """Wall-clock time."""
+    """Wall-clock time that never steps back, whatever corrects the machine's clock."""
+
+    def __init__(self) -> None:
+        self._latest = 0.0
 
     def now(self) -> float:
-        return time.time()
+        self._latest = max(self._latest, time.time())
+        return self._latest
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -6,13 +6,21 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from campaign.ports import PortError
+from campaign.sandbox import SYSTEM_PATH, drop_privileges, identity_of
+
+_APP_USER = "daemon"
 
 _PATIENCE_S = 30.0
 _POLL_S = 0.05
+#: it has nothing to drain
+_GOODBYE_S = 5.0
+_KEPT_CHARS = 2000
+_OK = 200
 
 
 async def create_schema(
@@ -26,40 +34,60 @@ async def create_schema(
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
+        # Started as root it is another user's, as ever; and it dies with us.
+        *drop_privileges(identity_of(_APP_USER)),
         *command,
         cwd=source,
         env={
-            "PATH": f"{environment / 'bin'}:/usr/bin:/bin",
+            "PATH": f"{environment / 'bin'}:{SYSTEM_PATH}",
             "DATABASE_URL": dsn,
             "LISTEN_FD": str(listener.fileno()),
             "PYTHONDONTWRITEBYTECODE": "1",
         },
         pass_fds=(listener.fileno(),),
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     listener.close()
+    talking = asyncio.create_task(process.communicate(), name="app output")
     try:
-        async with asyncio.timeout(_PATIENCE_S):
-            await _until_healthy(process, f"http://127.0.0.1:{port}{health_path}")
-    except (TimeoutError, PortError) as error:
-        raise PortError("app", f"the unmodified app does not start: {error}") from error
+        problem = await _until_healthy(talking, f"http://127.0.0.1:{port}{health_path}")
     finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
+        output = await _end(process, talking)
+    if problem:
+        raise PortError("app", f"the unmodified app {problem}:\n{output[-_KEPT_CHARS:]}")
 
 
-async def _until_healthy(process: asyncio.subprocess.Process, url: str) -> None:
-    async with aiohttp.ClientSession() as session:
-        while True:
-            if process.returncode is not None:
-                output, _ = await process.communicate()
-                raise PortError("app", output.decode(errors="replace")[-2000:])
-            try:
-                async with session.get(url) as answer:
-                    if answer.status == 200:  # noqa: PLR2004 - HTTP's OK
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(_POLL_S)
+async def _until_healthy(talking: asyncio.Task[Any], url: str) -> str:
+    """What went wrong; empty when it is healthy."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S), aiohttp.ClientSession() as session:
+            while not talking.done():
+                if await _is_healthy(session, url):
+                    return ""
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        return f"did not answer {url} within {_PATIENCE_S:.0f} s"
+    return "ended by itself"
+
+
+async def _is_healthy(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(url) as answer:
+            return answer.status == _OK
+    except aiohttp.ClientError:
+        return False
+
+
+async def _end(
+    process: asyncio.subprocess.Process, talking: asyncio.Task[tuple[bytes, bytes]]
+) -> str:
+    """Whatever it takes; gives what it wrote."""
+    if process.returncode is None:
+        process.terminate()
+    done, _ = await asyncio.wait({talking}, timeout=_GOODBYE_S)
+    if not done:
+        process.kill()
+    output, _ = await talking
+    return output.decode(errors="replace")

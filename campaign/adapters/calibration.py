@@ -44,7 +44,10 @@ class Histogram:
         )
 
     def quantile(self, q: float) -> float | None:
-        """Linear within its bucket, as Prometheus's `histogram_quantile`; None without data."""
+        """Linear within its bucket, as Prometheus's `histogram_quantile`; None without data.
+
+        `q` lies above 0 and is at most 1. The last bucket has no end: its beginning is given.
+        """
         bounds = sorted(self.counts)
         total = self.counts[bounds[-1]] if bounds else 0.0
         if total <= 0:
@@ -73,6 +76,7 @@ def read_histogram(exposition: str, *, behaviour: str) -> Histogram:
 
 
 def rate_scale(throughput_ratio: float) -> float:
+    """What the rates are multiplied by on a machine this many times as fast."""
     low, high = _SCALE_RANGE
     return min(high, max(low, throughput_ratio))
 
@@ -81,10 +85,13 @@ async def calibrate(load: Load, *, metrics_url: str, dsn: str) -> Calibration:
     """Latency of a healthy request, throughput and commit time, in about six seconds.
 
     Raises:
-        PortError: the generator offered nothing, or the app answered nothing.
+        PortError: the generator offered nothing, or the app or the database answered nothing.
     """
-    throughput_ratio = await _throughput_hz(dsn) / _REFERENCE_WORK_HZ
-    commit_s = await _commit_s(dsn)
+    try:
+        throughput_ratio = await _throughput_hz(dsn) / _REFERENCE_WORK_HZ
+        commit_s = await _commit_s(dsn)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise PortError("postgres", f"it cannot be calibrated: {error!r}") from error
     healthy_p95_s = await _healthy_p95_s(load, metrics_url)
     return Calibration(
         healthy_p95_s=healthy_p95_s,

@@ -37,13 +37,16 @@ class Deployments:
     async def _in_turn(
         self, supervisor: SupervisorClient, request: DeploymentRequest
     ) -> DeploymentResult:
+        """A conflict while nothing is under way is either over by now, or for good."""
+        was_idle = False
         while True:
             try:
                 return await supervisor.deploy(request)
             except ConflictError:
-                if (await supervisor.status()).rollout is None:
+                if was_idle:
                     raise
-                await asyncio.sleep(_BUSY_POLL_S)
+            was_idle = (await supervisor.status()).rollout is None
+            await asyncio.sleep(0 if was_idle else _BUSY_POLL_S)
 
 
 def _told(result: DeploymentResult) -> DeploymentOutcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,36 +21,45 @@ _TIMED_OUT = 124  # as coreutils' `timeout` answers
 class WorkspaceShell:
     """Runs one command at a time; without a sandbox, as an ordinary child of ours."""
 
-    def __init__(self, workspace: Path, *, confined: bool) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Path, *, confined: bool, timeout_s: float = _TIMEOUT_S) -> None:
+        self._workspace = workspace.absolute()
         self._confined = confined
+        self._timeout_s = timeout_s
 
     async def run(self, argv: tuple[str, ...], *, stdin: bytes = b"") -> CommandResult:
-        """Raises PortError when the command cannot be started at all."""
+        """Only the end of a long output is kept.
+
+        Raises:
+            PortError: the command cannot be started at all.
+        """
+        process = await self._start(argv)
+        output = bytearray()
         try:
-            process = await asyncio.create_subprocess_exec(
+            async with asyncio.timeout(self._timeout_s):
+                await asyncio.gather(_write(process, stdin), _read(process, output))
+                exit_code = await process.wait()
+        except TimeoutError:
+            output += f"\nended after {self._timeout_s:.0f} s".encode()
+            exit_code = _TIMED_OUT
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        return CommandResult(exit_code=exit_code, output=output.decode(errors="replace"))
+
+    async def _start(self, argv: tuple[str, ...]) -> asyncio.subprocess.Process:
+        try:
+            return await asyncio.create_subprocess_exec(
                 *self._command(argv),
                 cwd=self._workspace,
+                env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
             )
         except OSError as error:
             raise PortError("sandbox", f"{argv[0]} cannot be started: {error}") from error
-        try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                output, _ = await process.communicate(stdin)
-        except TimeoutError:
-            return CommandResult(exit_code=_TIMED_OUT, output=f"ended after {_TIMEOUT_S:.0f} s")
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        return CommandResult(
-            exit_code=process.returncode or 0,
-            output=output[-_MAX_OUTPUT_BYTES:].decode(errors="replace"),
-        )
 
     def _command(self, argv: tuple[str, ...]) -> list[str]:
         if not self._confined:
@@ -65,3 +75,20 @@ class WorkspaceShell:
             ),
             argv,
         )
+
+
+async def _write(process: asyncio.subprocess.Process, text: bytes) -> None:
+    """A command need not read what it is given."""
+    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+    process.stdin.write(text)
+    with suppress(ConnectionError):
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _read(process: asyncio.subprocess.Process, output: bytearray) -> None:
+    """Whatever it writes, no more than its end is held in memory."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    while chunk := await process.stdout.read(_MAX_OUTPUT_BYTES):
+        output += chunk
+        del output[:-_MAX_OUTPUT_BYTES]

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from campaign.cli import doctor, profiles, run, serve, watch
+from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
 from campaign.errors import RatchetError
+from campaign.ports import PortError
 
 app = typer.Typer(
     name="ratchet",
@@ -33,31 +37,44 @@ app.add_typer(profiles.app, name="profiles")
 
 
 def main() -> NoReturn:
-    """Run the command; errors that are ours are one clear message, not a traceback."""
+    """Run the command; an error that was foreseen is one clear message, not a traceback."""
+    sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        app(standalone_mode=False)
+        # The code of a `typer.Exit`, or what the command returned: nothing.
+        return app(standalone_mode=False) or 0
     except RatchetError as error:
         _complain(str(error), hint=error.hint)
-        sys.exit(error.exit_code)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
+        return error.exit_code
+    except PortError as error:
+        _complain(str(error), hint="see `ratchet doctor`")
+        return EXIT_HARNESS
     except typer.Abort:
-        sys.exit(130)
-    except Exception as error:
-        usage = getattr(error, "format_message", None)
-        if usage is None:
-            raise
-        _complain(usage(), hint="see `ratchet --help`")
-        sys.exit(2)
-    sys.exit(0)
+        return EXIT_STOPPED
+    except Exception as error:  # noqa: BLE001 - the last place where it can be shown
+        if _is_wrong_use(error):
+            return EXIT_USAGE
+        traceback.print_exc()
+        _complain("this is a defect of ratchet's own", hint="please report it with the lines above")
+        return EXIT_HARNESS
+
+
+def _is_wrong_use(error: Exception) -> bool:
+    """Typer's own complaints; it keeps their class to itself. Without a message: help was shown."""
+    tell = getattr(error, "format_message", None)
+    if tell is None:
+        return False
+    context = getattr(error, "ctx", None)
+    command = "ratchet" if context is None else context.command_path
+    if message := tell():
+        _complain(message, hint=f"see `{command} --help`")
+    return True
 
 
 def _complain(message: str, *, hint: str) -> None:
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold red]ratchet:[/] {_plain(message)}")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(Text.assemble(("ratchet: ", "bold red"), message))
     if hint:
-        console.print(f"  [dim]→[/] {_plain(hint)}")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+        console.print(Text.assemble(("  → ", "dim"), hint))

@@ -14,7 +14,12 @@ from campaign.runs import runs_root
 RunsOption = Annotated[
     Path,
     typer.Option(
-        "--runs", help="Folder of all campaigns ($RATCHET_RUNS).", default_factory=runs_root
+        "--runs",
+        help="Folder of all campaigns; else $RATCHET_RUNS, or ./runs.",
+        default_factory=runs_root,
+        show_default=False,
+        file_okay=False,
+        resolve_path=True,
     ),
 ]
 JsonOption = Annotated[
@@ -23,6 +28,10 @@ JsonOption = Annotated[
 CampaignArgument = Annotated[
     str | None, typer.Argument(metavar="[CAMPAIGN]", help="Its name; the newest when left out.")
 ]
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def print_json(content: Any) -> None:

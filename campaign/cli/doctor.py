@@ -7,6 +7,7 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from campaign.cli.common import JsonOption, RunsOption, print_json
 from campaign.doctor import Check, run_checks
@@ -36,7 +37,9 @@ def _is_ready(checks: tuple[Check, ...]) -> bool:
 def _show(checks: tuple[Check, ...]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     for check in checks:
-        table.add_row(check.name, _MARKS[check.status], check.found)
+        table.add_row(check.name, _MARKS[check.status], Text(check.found))
         if check.advice:
-            table.add_row("", "", f"[dim]→[/] {check.advice}")
-    Console(highlight=False).print(table)
+            table.add_row("", "", Text.assemble(("→ ", "dim"), check.advice))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("ready" if _is_ready(checks) else "not ready: see what is missing above")

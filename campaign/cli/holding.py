@@ -8,12 +8,13 @@ import signal
 from campaign.cli.common import tell
 from campaign.machine import Campaign
 from campaign.rig import Rig
+from reports.view import failure
 
 
 async def hold(rig: Rig, campaign: Campaign) -> None:
-    """Print the ways in, and wait for Ctrl-C."""
+    """Print the ways in, and wait for Ctrl-C; not after one, and not after a failure."""
     stack = rig.stack
-    if stack is None:
+    if stack is None or campaign.stopped or failure(campaign):
         return
     await rig.lines.load.apply(campaign.full_load, load_id="hold")
     where = stack.addresses

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.table import Table
+from rich.text import Text
 
 from campaign.cli.common import JsonOption, print_json
 from campaign.cli.verify import verify
-from campaign.errors import UsageError
 from campaign.model import LoadDimension, Profile
-from campaign.orders import read_catalogue
+from campaign.orders import find_profile, read_catalogue
 from chaos_profiles import Catalogue
 
 app = typer.Typer(no_args_is_help=True, help="What can be played, and whether it is proven.")
@@ -29,13 +30,16 @@ def list_profiles(target: TargetOption = None, *, as_json: JsonOption = False) -
     if as_json:
         print_json({"profiles": [asdict(profile) for profile in catalogue.profiles]})
         return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", "profile", "category", "breaks", "symptom"):
-        table.add_column(heading)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("profile", style="bold", no_wrap=True)
+    table.add_column("breaks")
+    table.add_column("title")
     for number, profile in enumerate(catalogue.profiles, start=1):
-        breaks = ", ".join(profile.breaks)
-        table.add_row(str(number), profile.id, profile.category, breaks, profile.symptom)
-    Console(highlight=False).print(table)
+        table.add_row(str(number), profile.id, ", ".join(profile.breaks), profile.title)
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("[dim]more of each: ratchet profiles show NAME[/]")
 
 
 @app.command("show", epilog="Example: ratchet profiles show pool_exhaustion")
@@ -47,10 +51,7 @@ def show(
 ) -> None:
     """One profile: load, data, what it breaks, its ground truth and its reference fix."""
     catalogue = read_catalogue(target)
-    try:
-        found = catalogue.profile(profile)
-    except KeyError as error:
-        raise UsageError(str(error.args[0])) from error
+    found = find_profile(catalogue, profile)
     fix = catalogue.fix_patch(found).read_text()
     if as_json:
         print_json({**asdict(found), "fix": fix})
@@ -62,25 +63,36 @@ def _show(catalogue: Catalogue, profile: Profile, fix: str) -> None:
     console = Console(highlight=False)
     console.print(f"[bold]{profile.id}[/]  {profile.title}  [dim]({profile.category})[/]")
     console.print(profile.symptom)
-    facts: list[tuple[str, Any]] = [
+    facts: list[tuple[str, str]] = [
         ("anti-patterns", ", ".join(profile.anti_patterns)),
         ("breaks", ", ".join(_limits(catalogue, profile))),
         ("window", f"{profile.window_s:g} s"),
         *(("load", _dimension(dimension)) for dimension in profile.load),
         *(("ratchets in", _dimension(dimension)) for dimension in profile.ratchet),
-        ("data", profile.growth or "none"),
+        *(("data", f"{name}: {_amount(value)}") for name, value in profile.growth.items()),
     ]
     table = Table(box=None, pad_edge=False, show_header=False)
     for name, value in facts:
-        table.add_row(f"[dim]{name}[/]", str(value).replace("[", r"\["))
+        table.add_row(f"[dim]{name}[/]", Text(value))
     console.print(table)
-    console.print(f"\n[dim]{catalogue.fix_patch(profile)}[/]")
-    console.print(fix, markup=False)
+    console.print(Text(f"\n{catalogue.fix_patch(profile)}", style="dim"), soft_wrap=True)
+    console.print(Syntax(fix, "diff", background_color="default"), soft_wrap=True)
 
 
 def _limits(catalogue: Catalogue, profile: Profile) -> list[str]:
     limits = {invariant.id: invariant.limit for invariant in catalogue.invariants}
     return [f"{name} > {limits[name]:g}" for name in profile.breaks]
+
+
+def _amount(value: Any) -> str:
+    """A range of ids, or a plain number."""
+    match value:
+        case {"first": first, "count": count}:
+            return f"{count:,} from {first:,}"
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
 
 
 def _dimension(dimension: LoadDimension) -> str:

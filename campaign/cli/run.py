@@ -1,31 +1,29 @@
-"""`ratchet run`, `trial` and `resume`: play a campaign in this process."""
+"""`ratchet run`, `trial` and `resume`."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from campaign.cli.common import CampaignArgument, JsonOption, RunsOption, print_json, tell
-from campaign.cli.ending import exit_code, say_end
-from campaign.cli.holding import hold
-from campaign.cli.signals import stop_on_signals
-from campaign.display import display_for
+from campaign.cli.common import (
+    CampaignArgument,
+    JsonOption,
+    RunsOption,
+    print_json,
+    split_names,
+    tell,
+)
+from campaign.cli.ending import leave
+from campaign.cli.playing import How, daemon_of, play_here, play_there
 from campaign.errors import UsageError
-from campaign.host import Host
-from campaign.logs import log_to
-from campaign.machine import Campaign
-from campaign.model import Mode, Plan
+from campaign.model import Finished, Mode, Plan
 from campaign.orders import Order, estimated_s, specify
-from campaign.player import Performance
-from campaign.rig import RigOptions
-from campaign.runs import RunFolder, find_run, new_name, new_run
-from reports import summarise
+from campaign.runs import find_run, new_name, new_run
+from campaign.states import read_campaign
 
 OperatorOption = Annotated[
     str | None, typer.Option("--operator", help="Who resolves tickets: reference or none.")
@@ -44,13 +42,9 @@ NoSandboxOption = Annotated[
     bool,
     typer.Option("--no-sandbox", help="Run the app as a plain process (no bubblewrap here)."),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _How:
-    hold: bool
-    sandbox: bool
-    as_json: bool
+HereOption = Annotated[
+    bool, typer.Option("--here", help="Play it in this process, even if a daemon runs.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -82,6 +76,7 @@ def run_campaign(
     dry_run: DryRunOption = False,
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
+    here: HereOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play a campaign: trial after trial against one app whose state is never reset."""
@@ -91,10 +86,10 @@ def run_campaign(
         operator=operator,
         mode=_mode(mode),
         seed=seed,
-        profiles=None if profiles is None else _names(profiles),
+        profiles=None if profiles is None else split_names(profiles),
         first=first,
     )
-    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
+    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here)
     _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
 
 
@@ -109,11 +104,12 @@ def run_trial(
     dry_run: DryRunOption = False,
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
+    here: HereOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Play one profile alone: a fresh database, the unmodified app."""
     order = Order(target=target, operator=operator, mode="isolated", seed=seed, profiles=(profile,))
-    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
+    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here)
     _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
 
 
@@ -123,15 +119,19 @@ def resume(
     *,
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
+    here: HereOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Take a stopped or crashed campaign up where its journal ends."""
-    how = _How(hold=hold, sandbox=not no_sandbox, as_json=as_json)
-    _perform_and_leave(find_run(runs, campaign), None, how)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here)
+    run = find_run(runs, campaign)
+    played = asyncio.run(read_campaign(run))
+    if played is not None and isinstance(played.phase, Finished):
+        tell(f"campaign {run.name} is finished already")
+        leave(run, played, as_json=as_json)
+    if daemon := daemon_of(runs, how):
+        play_there(daemon, run, None, how)
+    play_here(run, None, how)
 
 
 def _mode(text: str | None) -> Mode | None:
@@ -142,14 +142,16 @@ def _mode(text: str | None) -> Mode | None:
             raise UsageError(f"unknown mode: {text}", hint="there are: continuous, isolated")
 
 
-def _play(order: Order, *, runs: Path, name: str | None, dry_run: bool, how: _How) -> None:
+def _play(order: Order, *, runs: Path, name: str | None, dry_run: bool, how: How) -> None:
     spec = specify(order)
     run = new_run(runs, name or new_name(spec.catalogue.target.name))
     plan = spec.plan(run.name)
     if dry_run:
         _show_plan(plan, as_json=how.as_json)
         return
-    _perform_and_leave(run, plan, how)
+    if order.file is None and (daemon := daemon_of(runs, how)):
+        play_there(daemon, run, order.as_asked(), how)
+    play_here(run, plan, how)
 
 
 def _show_plan(plan: Plan, *, as_json: bool) -> None:
@@ -172,33 +174,3 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
     for number, profile in enumerate(plan.profiles, start=1):
         console.print(f"  {number:2}. {profile.id:24} {profile.title}")
     console.print(f"about {shown['estimated_s'] / 60:.0f} min, no cost; nothing was started")
-
-
-def _perform_and_leave(run: RunFolder, plan: Plan | None, how: _How) -> None:
-    """Play, show the end, and leave with the exit code that says how it went."""
-    campaign = asyncio.run(_perform(run, plan, how))
-    say_end(run, campaign)
-    if how.as_json:
-        print_json(summarise(campaign))
-    raise typer.Exit(exit_code(campaign))
-
-
-async def _perform(run: RunFolder, plan: Plan | None, how: _How) -> Campaign:
-    run.path.mkdir(parents=True, exist_ok=True)
-    async with Host(run.path.parent) as host:
-        with log_to(run.logs / "ratchet.log"), display_for(_stream(how)) as display:
-            tell(f"campaign {run.name}: {run.path}")
-            performance = Performance(
-                run=run,
-                plan=plan,
-                options=RigOptions(sandbox=how.sandbox),
-                observers=(display,),
-                on_shell=stop_on_signals,
-                hold=hold if how.hold else None,
-            )
-            return await host.play(performance)
-
-
-def _stream(how: _How) -> Any:
-    """With --json, standard output is for the one object at the end."""
-    return sys.stderr if how.as_json else sys.stdout

@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
+from campaign.addresses import announced, daemon_file
+from campaign.api_client import find_daemon
 from campaign.cli.common import RunsOption, tell
+from campaign.errors import BusyError
 from campaign.host import Host
 from campaign.logs import log_to_terminal
 
@@ -22,22 +25,37 @@ def register(app: typer.Typer) -> None:
 
 def serve(
     runs: RunsOption,
-    port: Annotated[int, typer.Option(help="On 127.0.0.1; 0 takes a free one.")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")
+    ] = DEFAULT_PORT,
     *,
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Run apps as plain processes.")
     ] = False,
 ) -> None:
-    """Wait for campaigns to be started over HTTP; see /openapi.json."""
+    """Play what other commands, or HTTP calls, ask for (see /openapi.json), one at a time."""
     log_to_terminal()
     asyncio.run(_serve(runs, port, sandbox=not no_sandbox))
 
 
 async def _serve(runs: Path, port: int, *, sandbox: bool) -> None:
+    if (other := await find_daemon(runs)) is not None:
+        raise BusyError(
+            f"a daemon serves {runs} already: pid {other.address.pid} at {other.address.url}",
+            hint="use that one, end it, or choose another folder with --runs",
+        )
     async with Host(runs, port=port, sandbox=sandbox) as host:
-        tell(f"ratchet serves {host.url}", f"token: {host.token}")
-        ended = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
-        await ended.wait()
+        with announced(daemon_file(runs), host.address):
+            tell(f"ratchet serves {host.address.url}", f"token: {host.token}")
+            await _signal()
+
+
+async def _signal() -> None:
+    """Wait for the first; the next is the interpreter's own again, and ends us at once."""
+    loop, came = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, came.set)
+    await came.wait()
+    for number in signals:
+        loop.remove_signal_handler(number)

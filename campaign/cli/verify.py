@@ -16,18 +16,21 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from campaign.cli.common import JsonOption, RunsOption, print_json, tell
+from campaign.cli.common import JsonOption, RunsOption, print_json, split_names, tell
 from campaign.cli.signals import stop_on_signals
 from campaign.errors import HarnessError
 from campaign.host import Host
+from campaign.logs import log_to
 from campaign.machine import Campaign
-from campaign.model import Finished, Profile, Timings
+from campaign.model import Profile, Timings, TrialRecord
 from campaign.orders import Order, specify
 from campaign.player import Performance
+from campaign.preflight import require_ready
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder
 from campaign.verification import Proof, Run, Worst, green_run, red_run
 from chaos_profiles import CampaignSpec
+from reports.view import failure
 
 _EXIT_UNPROVEN = 1
 #: long enough for a second named invariant to show, once the first is violated
@@ -48,11 +51,13 @@ def verify(
     as_json: JsonOption = False,
 ) -> None:
     """Prove each profile: the unmodified app breaks, the reference fix holds with room."""
-    names = None if profile is None else tuple(name.strip() for name in profile.split(","))
+    names = None if profile is None else split_names(profile)
     spec = specify(Order(target=target, operator="none", mode="isolated", profiles=names))
     folder = runs / f"verify-{datetime.now(tz=UTC):%Y%m%d-%H%M%S}"
-    options = RigOptions(sandbox=not no_sandbox)
-    evidence = asyncio.run(_prove_all(spec, folder, repeats=repeats, options=options))
+    confined = not require_ready(RunFolder(path=folder)) and not no_sandbox
+    options = RigOptions(sandbox=confined)
+    with log_to(folder / "ratchet.log"):
+        evidence = asyncio.run(_prove_all(spec, folder, repeats=repeats, options=options))
     file = folder / "evidence.json"
     file.write_text(json.dumps(evidence, indent=2) + "\n")
     if as_json:
@@ -107,10 +112,11 @@ async def _play(
     return judged
 
 
-def _only_trial(campaign: Campaign) -> Any:
-    if not isinstance(campaign.phase, Finished) or not campaign.done:
-        failure = getattr(campaign.phase, "failure", "")
-        raise HarnessError(f"a run did not end: {failure or 'it was stopped'}")
+def _only_trial(campaign: Campaign) -> TrialRecord:
+    if problem := failure(campaign):
+        raise HarnessError(f"a run did not end: {problem}")
+    if not campaign.done:
+        raise typer.Abort
     return campaign.done[0]
 
 

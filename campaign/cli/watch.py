@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import aiohttp
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from campaign.adapters.journal import open_reader, run_holder
+from campaign.addresses import read_address
+from campaign.api_client import ApiClient
 from campaign.cli.common import CampaignArgument, JsonOption, RunsOption, print_json
 from campaign.cli.ending import exit_code
-from campaign.display import display_for
-from campaign.errors import HarnessError, UsageError
-from campaign.machine import Campaign, fold, step
+from campaign.cli.following import follow
+from campaign.errors import BusyError, HarnessError
+from campaign.machine import step
 from campaign.model import Event
 from campaign.runs import RunFolder, api_file, find_run, list_runs
-from reports import summarise, write_report
-from reports.view import phase_name
+from campaign.states import read_state
+from reports import write_report
 
-_FOLLOW_S = 0.3
+_COLOURS = {"resolved": "green", "immune": "green", "unresolved": "red", "inconclusive": "yellow"}
 
 
 def register(app: typer.Typer) -> None:
@@ -51,22 +52,33 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """Where a campaign is and how its trials ended."""
-    chosen = list_runs(runs) if everything else [find_run(runs, campaign)]
-    states = [_state(run) for run in chosen]
+    if everything:
+        _show_all([asyncio.run(read_state(run)) for run in list_runs(runs)], as_json=as_json)
+        return
+    state = asyncio.run(read_state(find_run(runs, campaign)))
+    if state["phase"] == "unreadable":
+        raise HarnessError(state["failure"])
     if as_json:
-        print_json(states if everything else states[0])
+        print_json(state)
+        return
+    console = Console(highlight=False)
+    console.print(_headline(state))
+    console.print(_trials(state))
+    console.print(_reasons(state))
+
+
+def _show_all(states: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(states)
         return
     console = Console(highlight=False)
     for state in states:
         console.print(_headline(state))
-        if not everything:
-            console.print(_trials(state))
 
 
 def watch(runs: RunsOption, campaign: CampaignArgument = None) -> None:
     """Follow a campaign that another process plays, until it ends."""
-    run = find_run(runs, campaign)
-    last = asyncio.run(_watch(run))
+    last = asyncio.run(follow(find_run(runs, campaign), sys.stdout))
     raise typer.Exit(exit_code(last))
 
 
@@ -75,7 +87,10 @@ def report(
 ) -> None:
     """Make the report anew from the journal, also of a campaign under way."""
     run = find_run(runs, campaign)
-    written = write_report(_events(run), step, run.report)
+    events = asyncio.run(_events(run))
+    if not events:
+        raise BusyError(f"campaign {run.name} has no events yet")
+    written = write_report(events, step, run.report)
     if as_json:
         print_json({"page": str(written.page), "summary": str(written.summary)})
     else:
@@ -96,90 +111,66 @@ def _playing(runs: Path, campaign: str | None) -> RunFolder:
         return find_run(runs, campaign)
     played = [run for run in list_runs(runs) if run_holder(run.path) is not None]
     if not played:
-        raise UsageError(f"no campaign in {runs} is being played")
+        raise BusyError(f"no campaign in {runs} is being played", hint="see `ratchet status --all`")
     return played[0]
 
 
 async def _send(run: RunFolder, action: str) -> None:
-    file = api_file(run)
-    if run_holder(run.path) is None or not file.exists():
-        raise UsageError(
+    address = None if run_holder(run.path) is None else read_address(api_file(run))
+    if address is None:
+        raise BusyError(
             f"campaign {run.name} is not being played", hint=f"see `ratchet status {run.name}`"
         )
-    address = json.loads(file.read_text())
-    url = f"{address['url']}/api/campaigns/{run.name}/{action}"
-    headers = {"Authorization": f"Bearer {address['token']}"}
-    try:
-        async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as answer:
-            body = await answer.json()
-    except aiohttp.ClientError as error:
-        raise HarnessError(f"pid {address['pid']} does not answer: {error}") from error
-    if not answer.ok:
-        raise UsageError(body["error"], hint=body.get("hint", ""))
+    await ApiClient(address=address).act(run.name, action)
 
 
-def _events(run: RunFolder) -> list[Event]:
-    async def read() -> list[Event]:
-        async with open_reader(run.path) as journal:
-            return list(await journal.read())
-
-    return asyncio.run(read())
+async def _events(run: RunFolder) -> Sequence[Event]:
+    async with open_reader(run.path) as journal:
+        return await journal.read()
 
 
-def _state(run: RunFolder) -> dict[str, Any]:
-    campaign = fold(_events(run))
-    if campaign is None:
-        return {"campaign": run.name, "phase": "empty", "trials": [], "pid": run_holder(run.path)}
-    return {**summarise(campaign), "phase": phase_name(campaign), "pid": run_holder(run.path)}
-
-
-def _headline(state: dict[str, Any]) -> str:
-    pid = state["pid"]
-    played = f"played by pid {pid}" if pid else "not being played"
-    counts = ", ".join(f"{n} {verdict}" for verdict, n in state.get("verdicts", {}).items() if n)
-    return f"[bold]{state['campaign']}[/]  {state['phase']}, {played}  {counts}"
+def _headline(state: dict[str, Any]) -> Text:
+    """The name, where it is, who plays it, and how many trials ended how."""
+    where = [state["phase"]]
+    if state["pid"]:
+        where.append(f"played by pid {state['pid']}")
+    elif state["phase"] not in ("finished", "stopped"):
+        where.append("played by nobody")
+    line = Text.assemble((state["campaign"], "bold"), "  ", ", ".join(where))
+    for verdict, count in state["verdicts"].items():
+        if count:
+            line.append(f"  {count} {verdict}", style=_COLOURS[verdict])
+    return line if not state["failure"] else line.append(f"  {state['failure']}", style="red")
 
 
 def _trials(state: dict[str, Any]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("trial", "profile", "verdict", "detect s", "repair s", "reason"):
-        table.add_column(heading)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("trial", justify="right")
+    table.add_column("profile", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("detected", justify="right", no_wrap=True)
+    table.add_column("repaired", justify="right", no_wrap=True)
     for number, trial in enumerate(state["trials"], start=1):
+        verdict = trial["verdict"] or "under way"
         table.add_row(
             str(number),
             trial["profile"],
-            trial["verdict"] or "under way",
+            Text(verdict, style=_COLOURS.get(verdict, "")),
             _seconds(trial["time_to_detect_s"]),
             _seconds(trial["time_to_repair_s"]),
-            trial["reason"],
         )
     return table
 
 
+def _reasons(state: dict[str, Any]) -> Table:
+    """Below the table, since they may take a whole line and more."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(justify="right", style="dim", min_width=len("trial"))
+    for number, trial in enumerate(state["trials"], start=1):
+        if trial["reason"]:
+            table.add_row(str(number), Text(trial["reason"]))
+    return table
+
+
 def _seconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
-
-
-async def _watch(run: RunFolder) -> Campaign:
-    campaign: Campaign | None = None
-    with display_for(sys.stdout) as display:
-        async for event in _follow(run):
-            before, campaign = campaign, step(campaign, event).campaign
-            display(before, event, campaign)
-    if campaign is None:
-        raise UsageError(f"campaign {run.name} has no events yet")
-    return campaign
-
-
-async def _follow(run: RunFolder) -> AsyncIterator[Event]:
-    """Every event, and new ones for as long as somebody plays it."""
-    seen = 0
-    async with open_reader(run.path) as journal:
-        while True:
-            is_played = run_holder(run.path) is not None
-            for event in await journal.read(after=seen):
-                seen += 1
-                yield event
-            if not is_played:
-                return
-            await asyncio.sleep(_FOLLOW_S)
+    return "-" if value is None else f"{value:.1f} s"

@@ -26,9 +26,8 @@ def deployment_finished(campaign: Campaign, event: DeploymentFinished) -> Step:
     campaign = campaign.with_record(_with_end(record, event))
     if event.ok:
         campaign = campaign.evolve(revision=event.revision)
-    if campaign.stopped or campaign.restoring:
-        return Step(campaign)
-    return _start_anew(campaign, event)
+    step = _start_anew(campaign, event)
+    return Step(step.campaign) if campaign.down else step
 
 
 def _is_over(record: TrialRecord, deployment: str) -> bool:
@@ -60,7 +59,7 @@ def _start_anew(campaign: Campaign, event: DeploymentFinished) -> Step:
         case Confirming() if event.ok:
             # What was confirmed so far is not what runs now.
             return transitions.recover_again(campaign, at=event.at)
-        case Healing(applied_at=float()) as phase:
+        case Healing(applied_at=float()) as phase if not campaign.down:
             return transitions.healed(campaign, phase, at=event.at)
         case _:
             return Step(campaign)

@@ -48,7 +48,7 @@ def on_evaluated(campaign: Campaign, event: Evaluated) -> Step:
         case Disturbed():
             return _disturbed(campaign, phase, event, before)
         case Repairing():
-            return _repairing(campaign, phase, event)
+            return _repairing(campaign, phase, event, before)
         case Recovering():
             return _recovering(campaign, phase, event)
         case Confirming():
@@ -77,16 +77,20 @@ def _after_a_gap(campaign: Campaign, *, gap_s: float) -> Phase:
                 doubt=f"nothing was evaluated for {gap_s:.1f} s",
                 fault="metrics",
             )
-        case Baseline() | Repairing() | Recovering():
+        case Baseline() | Recovering():
             return replace(phase, clean_since=None)
-        case Confirming():
+        case Repairing() | Confirming():
             return replace(phase, clean_since=None, streaks={})
         case _:
             return phase
 
 
 def _streaks(
-    campaign: Campaign, phase: Disturbed | Confirming, before: tuple[Reading, ...], *, since: float
+    campaign: Campaign,
+    phase: Disturbed | Repairing | Confirming,
+    before: tuple[Reading, ...],
+    *,
+    since: float,
 ) -> Streaks:
     """Brought up to date; nothing counts during the warm-up."""
     warm_at = since + campaign.plan.timings.warm_up_s
@@ -175,12 +179,20 @@ def _window_ended(campaign: Campaign, phase: Disturbed, event: Evaluated) -> Ste
     return transitions.survived(campaign, at=at)
 
 
-def _repairing(campaign: Campaign, phase: Repairing, event: Evaluated) -> Step:
-    at, trial = event.at, campaign.trial
+def _repairing(
+    campaign: Campaign, phase: Repairing, event: Evaluated, before: tuple[Reading, ...]
+) -> Step:
+    """One incident may violate more than what it was detected by; all of it must recover."""
+    at = event.at
+    since = campaign.trial.full_load_at or campaign.trial.started_at
+    streaks = _streaks(campaign, phase, before, since=since)
+    more = tuple(n for n in watching.violated(streaks) if n not in campaign.trial.violated)
+    campaign = campaign.with_trial(violated=campaign.trial.violated + more)
+    trial = campaign.trial
     clean = watching.clean_since(
         phase.clean_since, campaign.readings, at=at, must_hold=trial.violated
     )
-    phase = replace(phase, clean_since=None if campaign.deploying else clean)
+    phase = replace(phase, clean_since=clean, streaks=streaks)
     if watching.violated_now(campaign.readings):
         campaign = campaign.with_trial(worst=watching.keep_worst(trial.worst, campaign.readings))
     if at >= phase.deadline:

@@ -67,6 +67,11 @@ class Campaign:
         return self.base_load + self.scaled(self.profile, self.profile.load)
 
     @property
+    def down(self) -> bool:
+        """Nothing is acted upon: stopped, or the stack is being brought back."""
+        return self.stopped or self.restoring
+
+    @property
     def deploying(self) -> bool:
         return any(deployment.ok is None for deployment in self.trial.deployments)
 

@@ -87,7 +87,7 @@ def step(campaign: Campaign | None, event: Event) -> Step:
     campaign = campaign.evolve(at=max(campaign.at, event.at))
     if isinstance(campaign.phase, Finished):
         return Step(campaign)
-    if campaign.stopped or campaign.restoring:
+    if campaign.down:
         return restart.while_down(campaign, event)
     if _is_late(campaign, event):
         return Step(campaign)

@@ -62,6 +62,8 @@ class Repairing:
     #: the ticket's wall-time budget ends here
     deadline: float
     clean_since: float | None = None
+    #: what else is violated meanwhile belongs to the same incident
+    streaks: Streaks = field(default_factory=dict)
     kind: Literal["repairing"] = "repairing"
 
 

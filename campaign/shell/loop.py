@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from campaign.machine import Campaign, fold, step
+from campaign.machine import Campaign, Step, fold, step
 from campaign.model import CampaignStarted, Event, Finished, Plan, Resumed, StopRequested
 from campaign.ports import Ports
 from campaign.shell.crew import Crew, see_through
@@ -71,17 +71,21 @@ class Shell:
 
     async def _play(self, plan: Plan | None) -> Campaign:
         opening = await self._opening_events(plan)
+        if not opening:
+            assert self._campaign is not None  # noqa: S101 - a finished journal was folded
+            return self._campaign
         try:
-            if opening:
-                self._senses.start(self._crew)
-            for event in opening:
-                await self._handle(event)
+            self._senses.start(self._crew)
+            *caught_up, beginning = opening
+            for event in caught_up:
+                await self._judge(event)
+            await self._handle(beginning)
             return await self._loop()
         finally:
-            if opening:
-                await self._wind_up()
+            await self._wind_up()
 
     async def _opening_events(self, plan: Plan | None) -> list[Event]:
+        """What came to pass while nobody looked, and the beginning of this life."""
         events = await self._ports.journal.read()
         self._campaign = fold(events)
         if self._campaign is None:
@@ -115,12 +119,17 @@ class Shell:
 
     async def _handle(self, event: Event) -> None:
         """Durable first, then judged, then acted upon."""
+        taken = await self._judge(event)
+        for command in taken.commands:
+            self._executors.execute(command, taken.campaign)
+
+    async def _judge(self, event: Event) -> Step:
         await self._ports.journal.append(event)
         before = self._campaign
-        self._campaign, commands = step(before, event)
-        self._show(before, event, self._campaign)
-        for command in commands:
-            self._executors.execute(command, self._campaign)
+        taken = step(before, event)
+        self._campaign = taken.campaign
+        self._show(before, event, taken.campaign)
+        return taken
 
     def _show(self, before: Campaign | None, event: Event, after: Campaign) -> None:
         """A display that fails is no reason to end a campaign: it is told nothing more."""

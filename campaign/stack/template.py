@@ -94,7 +94,7 @@ class TemplateStore:
         folder = make_socket_folder()
         log_file = draft.pgdata.with_name(f"{draft.pgdata.name}.log")
         try:
-            sockets = private_folder(folder / "pg", self.identity)
+            sockets = private_folder(folder / "pg", self.identity, mode=0o711)
             server = Service(draft.service(socket_dir=sockets, log_file=log_file))
             await server.start()
             try:

@@ -26,7 +26,8 @@ from campaign.testing.virtual import VirtualClock
 from campaign.testing.world import CALIBRATION, World
 
 #: how long each part takes in virtual time, seconds
-APPEND_S, OBSERVE_S, APPLY_S, GROW_S, PREPARE_S, DEPLOY_S = 0.001, 0.01, 0.2, 1.0, 2.0, 2.0
+APPEND_S, OBSERVE_S, APPLY_S = 0.001, 0.01, 0.2
+GROW_S, PREPARE_S, DEPLOY_S, CLOSE_S = 1.0, 2.0, 2.0, 3.0
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class FakeStack:
         return int(profile.growth.get("rows", 0))
 
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
-        await self.clock.sleep(APPLY_S * 2)
+        await self.clock.sleep(CLOSE_S)
         self.faults.check("close_trial")
         self.calls.append(f"close {profile} {revision}")
         self.world.closed.add(trial)

@@ -66,6 +66,8 @@ class Simulation:
         self.now = max([begin_at, *(event.at for event in journal[-1:])])
         #: every command that was given, oldest first
         self.commands: list[Command] = []
+        #: before that it only catches up with what came to pass while nobody looked
+        self._begun = False
         self._operator = operator
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._heap: list[tuple[float, int, Happening]] = []
@@ -137,8 +139,9 @@ class Simulation:
         if lose_after is not None and len(self.journal) >= lose_after:
             raise Crashed
         self.campaign, commands = step(self.campaign, event)
-        self.commands.extend(commands)
-        for command in commands:
+        self._begun = self._begun or isinstance(event, CampaignStarted | Resumed)
+        for command in commands if self._begun else ():
+            self.commands.append(command)
             self._execute(command)
 
     def _tick(self, at: float) -> Event | None:

@@ -136,12 +136,12 @@ class Toolbox:
         if self._resolved:
             raise ToolError(f"{tool}: the ticket is resolved, the session is over")
         began = self._desk.now()
-        error: ToolError | None = None
+        error: Exception | None = None
         result = ""
         try:
             result = await act()
-        except ToolError as refused:
-            error, result = refused, str(refused)
+        except Exception as problem:  # noqa: BLE001 - on record first, then raised again
+            error, result = problem, str(problem)
         await self._desk.record(
             ActionTaken(
                 **self._whose(),
@@ -186,11 +186,17 @@ class Toolbox:
         # A session may be cancelled; a deployment that was asked for still ends on record.
         carrying_out = asyncio.create_task(self._carry_out(deployment, revision), name=deployment)
         self._equipment.under_way.add(carrying_out)
-        carrying_out.add_done_callback(self._equipment.under_way.discard)
+        carrying_out.add_done_callback(self._over)
         outcome = await asyncio.shield(carrying_out)
         if not outcome.ok:
             raise ToolError(f"deployment {deployment} failed: {outcome.reason}")
         return f"deployed {revision[:12]} in {outcome.duration_s:.1f} s"
+
+    def _over(self, carried_out: asyncio.Task[DeploymentOutcome]) -> None:
+        """A failure is told to the session that waits; when that has left, nobody asks for it."""
+        self._equipment.under_way.discard(carried_out)
+        if not carried_out.cancelled():
+            carried_out.exception()
 
     async def _carry_out(self, deployment: str, revision: str) -> DeploymentOutcome:
         workspace = self._equipment.workspace

@@ -21,9 +21,11 @@ TRIED = LADDER if LONG else ("streaming_txn",)
 COMMENT_ONLY = (
     "--- a/pool.py\n"
     "+++ b/pool.py\n"
-    "@@ -1,1 +1,2 @@\n"
+    "@@ -1,3 +1,4 @@\n"
     ' """The connection pool."""\n'
     "+# Looked at, and found well.\n"
+    " \n"
+    " from __future__ import annotations\n"
 )
 
 
@@ -55,3 +57,4 @@ async def test_a_comment_resolves_no_profile(tmp_path: Path) -> None:
     with reachable_folder() as root:
         campaign = await play(wish, root, name="comments")
     assert [type(trial.verdict) for trial in campaign.done] == [Unresolved] * len(LADDER)
+    assert all(trial.last_deployed_at is not None for trial in campaign.done)

@@ -25,9 +25,12 @@ from tests.acceptance_kit import Wish, play, reachable_folder
 DIES_AT_START = (
     "--- a/main.py\n"
     "+++ b/main.py\n"
-    "@@ -1,1 +1,2 @@\n"
+    "@@ -1,4 +1,5 @@\n"
     ' """The chat service: puts its parts together and runs them."""\n'
+    " \n"
+    " from __future__ import annotations\n"
     "+import no_such_module\n"
+    " \n"
 )
 
 

@@ -140,3 +140,19 @@ def test_a_load_that_is_confirmed_twice_does_not_restart_the_window() -> None:
     drive.load_applied("t0-full").tick(7)
     assert drive.trial.full_load_at == applied_at
     assert drive.phase == "healing"
+
+
+def test_what_was_measured_during_the_warm_up_does_not_count_although_it_is_seen_later() -> None:
+    drive = disturbed().tick(1).skip(0.5)
+    old = drive.samples(red=["p0_latency"])
+    drive.skip(1.0)
+    drive.send(Evaluated(at=drive.at, trial=0, samples=old, generator=HEALTHY))
+    assert drive.tick(red=["p0_latency"]).phase == "disturbed"
+    assert drive.tick(red=["p0_latency"]).phase == "repairing"
+
+
+def test_an_evaluation_that_comes_after_a_later_one_says_nothing() -> None:
+    drive = disturbed().tick(5)
+    before = drive.campaign
+    drive.send(Evaluated(at=drive.at - 2.0, trial=0, missing="late"))
+    assert drive.campaign == before

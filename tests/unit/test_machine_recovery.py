@@ -95,6 +95,12 @@ def test_full_load_is_confirmed_for_as_long_as_the_violation_took_to_show() -> N
     assert drive.tick().trial.verdict == Resolved()
 
 
+def test_a_load_that_is_confirmed_twice_does_not_restart_the_confirmation() -> None:
+    drive = Drive().to_full_load().tick(5)
+    drive.load_applied().tick(6)
+    assert drive.trial.verdict == Resolved()
+
+
 def test_a_violation_at_full_load_again_is_unresolved() -> None:
     drive = Drive().to_full_load().tick(3).tick(2, red=BROKEN)
     assert drive.trial.verdict == Unresolved(reason="violated again at full load: p0_latency")

@@ -12,6 +12,7 @@ from campaign.model import (
     Budget,
     CancelSession,
     CloseTrial,
+    ComponentDown,
     ContinueRequested,
     GrowData,
     PauseRequested,
@@ -187,6 +188,22 @@ def test_a_deployments_end_that_is_learnt_at_the_resume_does_not_cost_wall_time(
     session = drive.stack_ready("r1").commands[-1]
     assert isinstance(session, StartSession)
     assert session.budget.wall_s == 100.0
+
+
+def test_a_deployment_that_ends_while_stopped_has_to_recover_after_the_resume() -> None:
+    drive = stop(Drive().to_full_load())
+    assert not drive.finish_deployment("behind-our-back", revision="r9").commands
+    again = resume(drive).stack_ready("r9").commands
+    assert drive.phase == "recovering"
+    assert again == (ApplyLoad(id="t0-again", trial=0, load=drive.campaign.full_load),)
+
+
+def test_a_healing_that_waited_for_a_deployment_is_taken_up_as_healing() -> None:
+    drive = Drive().to_repairing().request_deployment()
+    drive.send(ComponentDown(at=drive.at, trial=0, component="postgres", reason="exited"))
+    stop(drive.load_applied()).finish_deployment()
+    assert drive.phase == "healing"
+    assert resume(drive).stack_ready("r1").load_applied().index == 1
 
 
 def test_a_ticket_that_was_resolved_before_the_crash_needs_no_new_session() -> None:

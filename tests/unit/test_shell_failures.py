@@ -13,6 +13,7 @@ from campaign.model import (
     Evaluated,
     Finished,
     Inconclusive,
+    LoadVector,
     Resolved,
     SessionEnded,
     SessionOutcome,
@@ -22,7 +23,7 @@ from campaign.model import (
     Verdict,
 )
 from campaign.ports import ComponentChange, PortError
-from campaign.testing import Tools, play
+from campaign.testing import FakeStack, Tools, play
 from tests.shell_kit import Stage
 
 REFUSED = PortError("loadgen", "connection refused")
@@ -175,3 +176,27 @@ def test_a_watch_that_fails_is_a_fault_and_is_set_up_again() -> None:
         fault="stack", reason="lost sight of the children"
     )
     assert [event.component for event in stage.recorded(ComponentUp)] == ["y"]
+
+
+class SlowGenerator(FakeStack):
+    """Takes five seconds to reach full load."""
+
+    async def apply(self, load: LoadVector, *, load_id: str) -> None:
+        await self.clock.sleep(5.0 if load_id.endswith("full") else 0.0)
+        await super().apply(load, load_id=load_id)
+
+
+def test_a_load_that_is_still_being_applied_cannot_overtake_the_healing() -> None:
+    async def story() -> Stage:
+        stage = Stage()
+        stage.stack = SlowGenerator(stage.stack.world)
+        stage.raise_curtain()
+        run = stage.start()
+        await stage.until("disturbed")
+        lost = ComponentChange(component="postgres", up=False, reason="exited")
+        stage.stack.comings_and_goings.put_nowait(lost)
+        await run
+        return stage
+
+    calls = play(story()).stack.calls
+    assert calls.index("apply t0-full") < calls.index("apply t0-heal")
