@@ -27,13 +27,13 @@ lint: setup ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-verify: setup ## Prove every chaos profile: red, green when fixed, red again when hacked
+verify: setup ## Prove every chaos profile: red on the unmodified app, green with its fix
 	$(BIN)/ratchet profiles verify
 
 bench: setup ## Measure the harness itself
 	.venv/bin/python -m tests.bench
 
-soak: setup ## Run for hours and look for leaks
+soak: setup ## One hour of campaigns back to back: nothing of the harness may grow
 	.venv/bin/python -m tests.bench.soak --minutes 60
 
 clean: ## Remove what can be made again; campaigns in runs/ are kept

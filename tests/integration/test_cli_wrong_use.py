@@ -56,7 +56,6 @@ def assert_refused(
         assert list(runs.iterdir()) == []
 
 
-@pytest.mark.parametrize("as_json", [[], ["--json"]])
 @pytest.mark.parametrize(
     ("arguments", "told", "what_to_do"),
     [
@@ -67,13 +66,13 @@ def assert_refused(
         (["run", "--profiles", ","], "no profile is named", "whole ladder"),
         (["run", "--profiles", "missing_index,missing_index"], "named twice", "start another"),
         (["run", "--first", "0"], "at least 1", ""),
-        (["run", "--first", "some"], "'some' is not a valid int", "see `ratchet run --help`"),
+        (["run", "--first", "some"], "--first", "see `ratchet run --help`"),
         (["run", "--seed", "-1"], "seed -1", "at least 0"),
         (["run", "--name", "../x"], "'../x' cannot be", "use up to 63 of"),
         (["run", "no-such.yaml"], "no-such.yaml: does not exist: create it", ""),
         (["run", "--no-such"], "No such option: --no-such", "see `ratchet run --help`"),
         (["trial", "mising_index"], "did you mean missing_index?", "profiles list"),
-        (["trial"], "Missing argument 'PROFILE'", "see `ratchet trial --help`"),
+        (["trial"], "Missing argument 'profile'", "see `ratchet trial --help`"),
         (["resume"], "there is no campaign in", "start one with `ratchet run`"),
         (["resume", "x"], "there is no campaign x in", "the latest are: none"),
         (["status"], "there is no campaign in", "start one with `ratchet run`"),
@@ -81,10 +80,19 @@ def assert_refused(
     ],
 )
 def test_what_cannot_be_done_is_refused(
-    runs: Path, arguments: list[str], told: str, what_to_do: str, as_json: list[str]
+    runs: Path, arguments: list[str], told: str, what_to_do: str
 ) -> None:
-    done = ratchet(*arguments, "--runs", runs, *as_json)
+    done = ratchet(*arguments, "--runs", runs)
     assert_refused(done, told, what_to_do, runs=runs)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--operator", "x"], ["trial", "x"], ["status"], ["run", "--no-such"]]
+)
+def test_with_json_an_error_is_told_on_standard_error_alone(
+    runs: Path, arguments: list[str]
+) -> None:
+    assert_refused(ratchet(*arguments, "--json", "--runs", runs), runs=runs)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_what_cannot_be_done_is_refused(
         (["pause"], "is being played"),
         (["continue", "x"], "there is no campaign x"),
         (["profiles", "verify", "--profile", "x"], "no profile 'x'"),
-        (["serve", "--port", "99999"], "99999 is not in the range 0<=x<=65535"),
+        (["serve", "--port", "99999"], "Invalid value for '--port'"),
     ],
 )
 def test_the_other_commands_refuse_alike(runs: Path, arguments: list[str], told: str) -> None:
