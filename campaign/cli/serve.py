@@ -17,6 +17,7 @@ from campaign.host import Host
 from campaign.logs import log_to_terminal
 
 DEFAULT_PORT = 8390
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def register(app: typer.Typer) -> None:
@@ -45,17 +46,21 @@ async def _serve(runs: Path, port: int, *, sandbox: bool) -> None:
             hint="use that one, end it, or choose another folder with --runs",
         )
     async with Host(runs, port=port, sandbox=sandbox) as host:
+        ending = _on_signal()
         with announced(daemon_file(runs), host.address):
             tell(f"ratchet serves {host.address.url}", f"token: {host.token}")
-            await _signal()
+            await ending.wait()
 
 
-async def _signal() -> None:
-    """Wait for the first; the next is the interpreter's own again, and ends us at once."""
+def _on_signal() -> asyncio.Event:
+    """Set by the first; the next is the interpreter's own again, and ends us at once."""
     loop, came = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    for number in signals:
-        loop.add_signal_handler(number, came.set)
-    await came.wait()
-    for number in signals:
-        loop.remove_signal_handler(number)
+
+    def come() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+        came.set()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, come)
+    return came
