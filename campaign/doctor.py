@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 import psutil
 
-from campaign.sandbox import identity_of, unavailable
+from campaign.identity import app_identity
+from campaign.sandbox import unavailable
 from campaign.stack.errors import MissingProgramError
 from campaign.stack.places import MIN_FREE_BYTES, free_bytes
 from campaign.stack.programs import find_postgres, find_prometheus, program_version
@@ -27,7 +28,6 @@ _GOOD_MEMORY_BYTES = 2 * 1024**3
 #: what the profiles' loads were measured on; with fewer, load and app starve each other
 _GOOD_CORES = 2
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_APP_USER = "daemon"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def check_prometheus() -> Check:
 
 def check_sandbox() -> Check:
     """Starts one, really."""
-    problem = unavailable(identity_of(_APP_USER))
+    problem = unavailable(app_identity())
     if problem is None:
         found = f"{program_version('bwrap')} ({shutil.which('bwrap')}), starts"
         return Check(name="bubblewrap", status="ok", found=found)

@@ -201,7 +201,7 @@ class Host:
     ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]:
         """From the journal; goes on for as long as anybody plays the campaign."""
         run = find_run(self.root, name)
-        async with open_reader(run.path) as journal:
+        async with open_reader(run.journal) as journal:
             last = (await journal.last()).seq
         if after > last:
             raise UsageError(f"there is no event {after} yet", hint=f"the last one is {last}")
@@ -210,7 +210,7 @@ class Host:
     async def report(self, name: str) -> Path:
         """Made anew, also of a campaign under way."""
         run = find_run(self.root, name)
-        async with open_reader(run.path) as journal:
+        async with open_reader(run.journal) as journal:
             events = await journal.read()
         if not events:
             raise BusyError(f"campaign {name} has no events yet", hint="ask again in a moment")
@@ -222,7 +222,7 @@ class Host:
     async def _follow(
         self, run: RunFolder, *, after: int
     ) -> AsyncGenerator[tuple[int, dict[str, Any]], None]:
-        async with open_reader(run.path) as journal:
+        async with open_reader(run.journal) as journal:
             while True:
                 is_played = run_holder(run.path) is not None
                 self._happened.clear()

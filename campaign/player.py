@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +10,15 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from campaign.adapters.journal import JournalError, JournalInUseError, open_journal
+from campaign.adapters.journal import JournalError, JournalInUseError, open_journal, run_lock
 from campaign.errors import HarnessError, UsageError
 from campaign.machine import Campaign, fold, step
-from campaign.model import Plan
+from campaign.model import Event, Plan
 from campaign.orders import read_catalogue
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
 from campaign.shell import Observer, Shell
-from campaign.wiring import RunArchive, wire
+from campaign.wiring import wire
 from reports import write_report
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,9 @@ async def play(performance: Performance) -> Campaign:
 async def _play(performance: Performance) -> Campaign:
     run = performance.run
     async with AsyncExitStack() as cleanup:
-        journal = await cleanup.enter_async_context(open_journal(run.path))
+        if isinstance(run.journal, str):  # else the journal's own lock is the folder's
+            await cleanup.enter_async_context(run_lock(run.path))
+        journal = await cleanup.enter_async_context(open_journal(run.journal))
         campaign = fold(await journal.read())
         plan = campaign.plan if campaign is not None else performance.plan
         if plan is None:
@@ -76,20 +78,27 @@ async def _play(performance: Performance) -> Campaign:
         )
         cleanup.push_async_callback(rig.stop)
         performance.on_rig(rig)
-        archive = RunArchive(workspace=rig.workspace, deployments_file=run.deployment_records)
         ports = wire(
             rig,
             journal,
             plan,
             catalogue=catalogue,
             options=performance.options,
-            archive=archive,
+            deployments_file=run.deployment_records,
             fixes=performance.fixes,
         )
         shell = Shell(ports, observers=performance.observers)
         performance.on_shell(shell)
         campaign = await shell.run(plan)
-        write_report(await journal.read(), step, run.report)
+        _report(await journal.read(), run)
         if performance.hold is not None:
             await performance.hold(rig, campaign)
         return campaign
+
+
+def _report(events: Sequence[Event], run: RunFolder) -> None:
+    """It can be made anew at any time: a full disk must not turn a played campaign into a crash."""
+    try:
+        write_report(events, step, run.report)
+    except Exception:
+        log.exception("report_failed", campaign=run.name)

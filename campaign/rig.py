@@ -19,6 +19,7 @@ from campaign.adapters.prometheus import PrometheusClient
 from campaign.adapters.workspace import Workspace
 from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.doctor import WHEELS_DIR
+from campaign.identity import IdentityError
 from campaign.model import Calibration, Invariant, Plan, Timings
 from campaign.ports import ComponentChange, PortError, Ready
 from campaign.runs import RunFolder
@@ -32,7 +33,8 @@ from campaign.stack import (
     SupervisorSettings,
     TemplateRecipe,
 )
-from chaos_profiles import Catalogue, calibrated, load_target_data, rules_yaml
+from campaign.supervisor.environments import EnvironmentRefusedError
+from chaos_profiles import Catalogue, TooSlowError, calibrated, load_target_data, rules_yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +110,14 @@ class Rig:
                 await self.workspace.reset_to(first)
             await self.run_revision(revision or await self._patched(first))
             measured = calibration or await self._calibrate()
-        except StackError as error:
+            invariants = calibrated(plan.invariants, measured.healthy_p95_s)
+            await self._judge_by(invariants, plan.timings)
+        except (IdentityError, StackError) as error:
             raise PortError("stack", str(error)) from error
-        invariants = calibrated(plan.invariants, measured.healthy_p95_s)
-        await self._judge_by(invariants, plan.timings)
+        except TooSlowError as error:
+            raise PortError("calibration", str(error)) from error
+        except EnvironmentRefusedError as error:
+            raise PortError("app", f"its requirements cannot be installed: {error}") from error
         return Ready(revision=self._revision, invariants=invariants, calibration=measured)
 
     async def changes(self) -> AsyncIterator[ComponentChange]:

@@ -8,20 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from campaign.adapters.journal import run_holder
+from campaign.adapters.journal import UnsupportedUrlError, locate, run_holder
 from campaign.errors import BusyError, NotFoundError, UsageError
-from campaign.stack.identity import Identity, can_enter, identity_for
+from campaign.identity import app_identity, can_enter
 
-_APP_USER = "daemon"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 #: for root, whose home the app's user cannot enter
 _SYSTEM_RUNS = Path("/var/lib/ratchet/runs")
-
-
-def app_identity() -> Identity:
-    """Whom the app and the operator's commands run as."""
-    return identity_for(_APP_USER, "nobody")
 
 
 def runs_root() -> Path:
@@ -62,8 +56,18 @@ class RunFolder:
         return self.path.name
 
     @property
-    def journal(self) -> Path:
+    def journal(self) -> Path | str:
+        """Where its journal is: this folder, or the URL of a Postgres database."""
+        return self.journal_url.read_text() if self.journal_url.exists() else self.path
+
+    @property
+    def journal_file(self) -> Path:
         return self.path / "journal.db"
+
+    @property
+    def journal_url(self) -> Path:
+        """Holds the URL, for a journal that is not in this folder; may hold a password."""
+        return self.path / "journal.url"
 
     @property
     def workspace(self) -> Path:
@@ -100,7 +104,22 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        return self.journal.exists()
+        return self.journal_file.exists() or self.journal_url.exists()
+
+
+def keep_journal_at(run: RunFolder, url: str) -> None:
+    """Its journal is the Postgres database at `url`, from its first event on.
+
+    Raises:
+        UsageError: that is no such URL.
+    """
+    try:
+        locate(url)
+    except UnsupportedUrlError as error:
+        raise UsageError(f"--journal: {error.reason}") from error
+    run.path.mkdir(parents=True, exist_ok=True)
+    run.journal_url.touch(mode=0o600)
+    run.journal_url.write_text(url)
 
 
 def api_file(run: RunFolder) -> Path:
@@ -156,8 +175,8 @@ def find_run(root: Path, name: str | None) -> RunFolder:
 
 def list_runs(root: Path) -> list[RunFolder]:
     """Those that were written to last come first."""
-    runs = [RunFolder(path=path.parent) for path in root.glob("*/journal.db")]
-    return sorted(runs, key=_written_at, reverse=True)
+    runs = [RunFolder(path=folder) for folder in root.glob("*") if folder.is_dir()]
+    return sorted((run for run in runs if run.exists), key=_written_at, reverse=True)
 
 
 def _written_at(run: RunFolder) -> float:
@@ -165,6 +184,7 @@ def _written_at(run: RunFolder) -> float:
 
     0 for what has just vanished.
     """
-    files = (run.journal, run.journal.with_name(f"{run.journal.name}-wal"))
+    file = run.journal_file
+    files = (file, file.with_name(f"{file.name}-wal"), run.journal_url)
     states = [file.stat() for file in files if file.exists()]
     return max((state.st_mtime for state in states if state.st_size), default=0.0)

@@ -3,14 +3,12 @@
 The target app and the operator's shell run in the same kind of sandbox: bubblewrap with its own
 user, process, network and mount namespaces, no capabilities, a read-only root that holds the
 system's programs and what is bound in, and nothing else. Started as root, the process is first
-dropped to an unprivileged user with ``setpriv``, which execs, so the process id stays the same.
+dropped to an unprivileged user (see `campaign.identity`).
 
-`argv` is a pure function; only `host_system`, `harness_paths`, `identity_of` and `unavailable`
-look at the machine. Needs bubblewrap 0.8 (``--disable-userns``).
+`argv` only asks who we are and where ``setpriv`` is; `host_system`, `harness_paths` and
+`unavailable` look at the machine. Needs bubblewrap 0.8 (``--disable-userns``).
 """
 
-import os
-import pwd
 import shutil
 import subprocess
 import sys
@@ -18,21 +16,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from campaign.identity import Identity, launcher, own_identity
+
 #: Where the unprivileged part of every child's PATH ends.
 SYSTEM_PATH = "/usr/bin:/bin"
 
-#: Users to try, in this order, when root must drop its privileges and the wished one is missing.
-_FALLBACK_USER = "nobody"
-
 _PROBE_TIMEOUT_S = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """The unprivileged user that root hands a child over to."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +62,7 @@ class Sandbox:
     workdir: str
     mounts: tuple[Mount, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: None: stay the user that we are (we are not root).
-    identity: Identity | None = None
+    identity: Identity = field(default_factory=own_identity)
     limits: Limits = field(default_factory=Limits)
     #: The host's programs and libraries, from `host_system`.
     system: tuple[Mount | Link, ...] = ()
@@ -94,7 +82,7 @@ def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
     never a TCP socket (it can be re-connected to the host's loopback from inside).
     """
     return [
-        *drop_privileges(sandbox.identity),
+        *launcher(sandbox.identity),
         "bwrap",
         *_filesystem(sandbox),
         *_environment(sandbox),
@@ -103,38 +91,6 @@ def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
         *_limits(sandbox.limits),
         *command,
     ]
-
-
-def drop_privileges(identity: Identity | None) -> list[str]:
-    """Return the ``setpriv`` prefix: another user if given, and death with the parent.
-
-    Empty where there is no setpriv (macOS): there children are plain.
-    """
-    if shutil.which("setpriv") is None:
-        return []
-    user = (
-        []
-        if identity is None
-        else [f"--reuid={identity.uid}", f"--regid={identity.gid}", "--clear-groups"]
-    )
-    return ["setpriv", *user, "--no-new-privs", "--pdeathsig=KILL", "--"]
-
-
-def identity_of(user: str) -> Identity | None:
-    """Return the user to drop to, or None when we are not root and stay who we are.
-
-    Raises:
-        LookupError: we are root and neither ``user`` nor nobody exists.
-    """
-    if os.geteuid() != 0:
-        return None
-    for name in (user, _FALLBACK_USER):
-        try:
-            entry = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Identity(uid=entry.pw_uid, gid=entry.pw_gid)
-    raise LookupError(f"neither the user {user} nor {_FALLBACK_USER} exists on this machine")
 
 
 def host_system(root: Path = Path("/")) -> tuple[Mount | Link, ...]:
@@ -163,7 +119,7 @@ def harness_paths() -> tuple[str, ...]:
     return (str(home),) if home.is_relative_to("/usr") else ()
 
 
-def unavailable(identity: Identity | None = None) -> str | None:
+def unavailable(identity: Identity) -> str | None:
     """Return why no sandbox can be had here, or None when one was really started."""
     if sys.platform != "linux":
         return "bubblewrap needs Linux"

@@ -8,7 +8,7 @@ from pathlib import Path
 from campaign.adapters.app_schema import create_schema
 from campaign.adapters.database import TargetDatabase
 from campaign.doctor import WHEELS_DIR
-from campaign.sandbox import identity_of
+from campaign.identity import app_identity
 from campaign.stack import TemplateRecipe, cache_place
 from campaign.supervisor.environments import Environments, find_interpreter
 from chaos_profiles import Target, load_target_data
@@ -24,7 +24,7 @@ def recipe(target: Target, *, source: Path, revision: str) -> TemplateRecipe:
         environments = Environments(
             cache_place() / "environments",
             wheel_cache=WHEELS_DIR,
-            interpreter=find_interpreter(identity_of("daemon")),
+            interpreter=find_interpreter(app_identity()),
         )
         await create_schema(
             source,

@@ -17,7 +17,7 @@ async def read_campaign(run: RunFolder) -> Campaign | None:
     Raises:
         JournalError: it cannot be read or trusted.
     """
-    async with open_reader(run.path) as journal:
+    async with open_reader(run.journal) as journal:
         return fold(await journal.read())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from operators import (
 )
 
 from campaign.adapters.deployments import unfinished
-from campaign.adapters.workspace import UnfitTreeError, Workspace
+from campaign.adapters.workspace import UnfitTreeError
 from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.model import DeploymentFinished, DeploymentOutcome, Event, LoadVector, Plan, Profile
 from campaign.ports import Journal, Observation, Operator, Ports
 from campaign.rig import Rig, RigOptions
 from campaign.supervisor.records import DeploymentRecords
+from campaign.supervisor.wire import DeploymentResult
 from chaos_profiles import Catalogue
 
 
@@ -86,20 +88,28 @@ class WorkspaceTools:
 class RunArchive:
     """Implements `ports.Archive` in the run's folder."""
 
-    workspace: Workspace
-    #: the supervisor's records, read while it does not run
+    rig: Rig
+    #: deployments that a session of this process still waits for
+    under_way: AbstractSet[asyncio.Task[DeploymentOutcome]]
+    #: the supervisor's records: its own while it runs, ours to read when it does not
     deployments_file: Path
 
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
-        await self.workspace.tag(f"trial-{trial + 1:02d}-{profile}", revision)
+        await self.rig.workspace.tag(f"trial-{trial + 1:02d}-{profile}", revision)
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
-        records = DeploymentRecords(self.deployments_file)
-        found = unfinished(events, records, at=time.time())
+        if self.under_way:
+            await asyncio.wait(self.under_way)
+        found = unfinished(events, await self._results(), at=time.time())
         for deployment in found:
             # Journaled before git moved; a crash in between must not leave git behind.
-            await self.workspace.adopt(deployment.revision)
+            await self.rig.workspace.adopt(deployment.revision)
         return found
+
+    async def _results(self) -> tuple[DeploymentResult, ...]:
+        if self.rig.stack is None:
+            return DeploymentRecords(self.deployments_file).results()
+        return await self.rig.lines.deployments.results()
 
 
 def repair_book(catalogue: Catalogue, plan: Plan, *, fixes: dict[str, Path]) -> RepairBook:
@@ -120,7 +130,7 @@ def wire(
     *,
     catalogue: Catalogue,
     options: RigOptions,
-    archive: RunArchive,
+    deployments_file: Path,
     fixes: dict[str, Path] | None = None,
 ) -> Ports:
     """Everything the shell needs."""
@@ -142,5 +152,7 @@ def wire(
         metrics=lines,
         database=lines,
         operator=operator,
-        archive=archive,
+        archive=RunArchive(
+            rig=rig, under_way=equipment.under_way, deployments_file=deployments_file
+        ),
     )

@@ -10,10 +10,9 @@ from typing import Any
 
 import aiohttp
 
+from campaign.identity import app_identity, launcher
 from campaign.ports import PortError
-from campaign.sandbox import SYSTEM_PATH, drop_privileges, identity_of
-
-_APP_USER = "daemon"
+from campaign.sandbox import SYSTEM_PATH
 
 _PATIENCE_S = 30.0
 _POLL_S = 0.05
@@ -35,7 +34,7 @@ async def create_schema(
     port = listener.getsockname()[1]
     process = await asyncio.create_subprocess_exec(
         # Started as root it is another user's, as ever; and it dies with us.
-        *drop_privileges(identity_of(_APP_USER)),
+        *launcher(app_identity()),
         *command,
         cwd=source,
         env={

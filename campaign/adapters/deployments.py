@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from campaign.model import DeploymentFinished, DeploymentOutcome, DeploymentRequested, Event
 from campaign.ports import PortError
 from campaign.supervisor.client import ConflictError, SupervisorClient, SupervisorError
-from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentRequest, DeploymentResult
 
 _BUSY_POLL_S = 0.2
@@ -31,6 +30,18 @@ class Deployments:
         try:
             async with SupervisorClient(self._socket) as supervisor:
                 return _told(await self._in_turn(supervisor, request))
+        except SupervisorError as error:
+            raise PortError("supervisor", str(error)) from error
+
+    async def results(self) -> tuple[DeploymentResult, ...]:
+        """Every deployment that has ended.
+
+        Raises:
+            PortError: the supervisor cannot be reached.
+        """
+        try:
+            async with SupervisorClient(self._socket) as supervisor:
+                return await supervisor.deployments()
         except SupervisorError as error:
             raise PortError("supervisor", str(error)) from error
 
@@ -63,16 +74,17 @@ def _told(result: DeploymentResult) -> DeploymentOutcome:
 
 
 def unfinished(
-    events: Sequence[Event], records: DeploymentRecords, *, at: float
+    events: Sequence[Event], results: Iterable[DeploymentResult], *, at: float
 ) -> list[DeploymentFinished]:
-    """How each deployment ended that the journal saw requested only, by the supervisor's records.
+    """How each deployment ended that the journal saw requested only, by the supervisor's results.
 
     One that the supervisor never heard of, or had not finished, did not happen: it is what runs
     that counts, and a restarted supervisor runs what the journal says.
     """
     ended = {event.deployment for event in events if isinstance(event, DeploymentFinished)}
+    known = {result.id: result for result in results}
     return [
-        _finished(event, records.result(event.deployment), at=at)
+        _finished(event, known.get(event.deployment), at=at)
         for event in events
         if isinstance(event, DeploymentRequested) and event.deployment not in ended
     ]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from campaign import sandbox
+from campaign.identity import app_identity
 from campaign.model import CommandResult
 from campaign.ports import PortError
 
@@ -69,7 +70,7 @@ class WorkspaceShell:
                 workdir=_INSIDE,
                 mounts=(sandbox.Mount(source=str(self._workspace), target=_INSIDE, writable=True),),
                 environment={"HOME": "/tmp", "GIT_CEILING_DIRECTORIES": "/srv"},  # noqa: S108 - inside
-                identity=sandbox.identity_of("daemon"),
+                identity=app_identity(),
                 system=sandbox.host_system(),
                 hidden=sandbox.harness_paths(),
             ),
@@ -84,6 +85,8 @@ async def _write(process: asyncio.subprocess.Process, text: bytes) -> None:
     with suppress(ConnectionError):
         await process.stdin.drain()
     process.stdin.close()
+    with suppress(ConnectionError):
+        await process.stdin.wait_closed()
 
 
 async def _read(process: asyncio.subprocess.Process, output: bytearray) -> None:

@@ -35,7 +35,7 @@ async def follow(run: RunFolder, stream: TextIO) -> Campaign:
 async def _events(run: RunFolder) -> AsyncIterator[Event]:
     """Every event, and new ones for as long as somebody plays it."""
     seen = 0
-    async with open_reader(run.path) as journal:
+    async with open_reader(run.journal) as journal:
         while True:
             is_played = run_holder(run.path) is not None
             for event in await journal.read(after=seen):

@@ -25,7 +25,7 @@ from campaign.model import Plan
 from campaign.player import Performance
 from campaign.preflight import require_ready
 from campaign.rig import RigOptions
-from campaign.runs import RunFolder
+from campaign.runs import RunFolder, keep_journal_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +37,13 @@ class How:
     sandbox: bool
     #: in this process, whoever else is there
     here: bool
+    #: where the journal of a new campaign is kept, if not in its folder
+    journal: str | None = None
 
     @property
     def must_be_here(self) -> bool:
-        """A daemon holds nothing, and has a sandbox or none for all its campaigns."""
-        return self.here or self.hold or not self.sandbox
+        """A daemon holds nothing, and keeps all its campaigns alike."""
+        return self.here or self.hold or not self.sandbox or self.journal is not None
 
 
 def daemon_of(runs: Path, how: How) -> ApiClient | None:
@@ -52,6 +54,8 @@ def daemon_of(runs: Path, how: How) -> ApiClient | None:
 def play_here(run: RunFolder, plan: Plan | None, how: How) -> NoReturn:
     """Play `plan` (None: what the journal holds) to its end, and leave with its exit code."""
     no_sandbox = require_ready(run)
+    if how.journal is not None:
+        keep_journal_at(run, how.journal)
     if how.sandbox and no_sandbox:
         tell(f"without a sandbox the app runs as a plain process: {no_sandbox}")
         how = replace(how, sandbox=False)

@@ -45,6 +45,10 @@ NoSandboxOption = Annotated[
 HereOption = Annotated[
     bool, typer.Option("--here", help="Play it in this process, even if a daemon runs.")
 ]
+JournalOption = Annotated[
+    str | None,
+    typer.Option("--journal", help="Keep the journal in this Postgres database (a URL)."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -77,6 +81,7 @@ def run_campaign(
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
     here: HereOption = False,
+    journal: JournalOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play a campaign: trial after trial against one app whose state is never reset."""
@@ -89,7 +94,7 @@ def run_campaign(
         profiles=None if profiles is None else split_names(profiles),
         first=first,
     )
-    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here)
+    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here, journal=journal)
     _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
 
 
@@ -105,11 +110,12 @@ def run_trial(
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
     here: HereOption = False,
+    journal: JournalOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play one profile alone: a fresh database, the unmodified app."""
     order = Order(target=target, operator=operator, mode="isolated", seed=seed, profiles=(profile,))
-    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here)
+    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here, journal=journal)
     _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
 
 

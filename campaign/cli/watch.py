@@ -125,7 +125,7 @@ async def _send(run: RunFolder, action: str) -> None:
 
 
 async def _events(run: RunFolder) -> Sequence[Event]:
-    async with open_reader(run.path) as journal:
+    async with open_reader(run.journal) as journal:
         return await journal.read()
 
 

@@ -8,14 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from campaign.stack.identity import (
-    Identity,
-    can_enter,
-    hand_over,
-    identity_for,
-    own_identity,
-    private_folder,
-)
+from campaign.identity import LOADGEN_USER, Identity, can_enter, identity_for, own_identity
+from campaign.stack.folders import hand_over, private_folder
 from campaign.stack.network import LOOPBACK
 from campaign.stack.places import cache_place, passable_folder
 from campaign.stack.postgres import APP_ROLE, app_dsn
@@ -156,13 +150,13 @@ class Supervisor:
 
 
 def unprivileged_python_identity() -> Identity:
-    """`nobody`, where it can run the Python that we run; else ourselves.
+    """The load generator's user, where it can run the Python that we run; else ourselves.
 
     An interpreter below root's home cannot be executed by any other user.
     """
-    nobody = identity_for("nobody")
+    wished = identity_for(LOADGEN_USER)
     needed = (Path(sys.executable).resolve().parent, Path(sys.prefix), _CODE)
-    return nobody if all(can_enter(nobody, folder) for folder in needed) else own_identity()
+    return wished if all(can_enter(wished, folder) for folder in needed) else own_identity()
 
 
 def _write_config(path: Path, content: Mapping[str, object], identity: Identity) -> Path:

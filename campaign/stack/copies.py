@@ -7,7 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from campaign.stack.identity import own_identity, private_folder
+from campaign.identity import own_identity
+from campaign.stack.folders import private_folder
 from campaign.stack.postgres import PORT, SUPERUSER
 from campaign.stack.processes import run_as
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from campaign.identity import IdentityError
 from campaign.stack.errors import StackError
 from campaign.stack.interface import ComponentDown, ComponentEvent, ComponentUp
 
@@ -73,7 +74,7 @@ class Keeper:
             self.tell(down)
             try:
                 await service.start()
-            except StackError as exc:
+            except (IdentityError, StackError) as exc:
                 down = ComponentDown(name=service.name, reason=str(exc))
                 await asyncio.sleep(_PAUSE_S)
                 continue

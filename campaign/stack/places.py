@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from campaign.identity import Identity, can_enter
 from campaign.stack.errors import NotEnoughSpaceError
-from campaign.stack.identity import Identity, can_enter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

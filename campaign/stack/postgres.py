@@ -17,8 +17,9 @@ from urllib.parse import quote, urlencode
 
 import asyncpg
 
+from campaign.identity import Identity
 from campaign.stack.errors import MissingProgramError
-from campaign.stack.identity import Identity, hand_over, private_folder
+from campaign.stack.folders import hand_over, private_folder
 from campaign.stack.processes import ProcessSpec, run_as
 from campaign.stack.service import ServiceSpec
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import psutil
 
+from campaign.identity import Identity, launcher
 from campaign.stack.errors import ComponentFailedError
-from campaign.stack.identity import Identity, launcher
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -141,7 +141,7 @@ async def run_as(
     Raises:
         ComponentFailedError: it did not exit with 0.
     """
-    prefix = launcher(identity, death_signal="KILL", may_gain_privileges=False)
+    prefix = launcher(identity)
     process = await asyncio.create_subprocess_exec(
         *prefix,
         *command,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 from ruamel.yaml import YAML
 
+from campaign.identity import Identity, own_identity
 from campaign.stack.errors import BadRulesError, ComponentFailedError
-from campaign.stack.identity import Identity, hand_over, own_identity, private_folder
+from campaign.stack.folders import hand_over, private_folder
 from campaign.stack.network import LOOPBACK
 from campaign.stack.probes import REQUEST_TIMEOUT, answers
 from campaign.stack.processes import ProcessSpec, run_as

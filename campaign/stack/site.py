@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from campaign.stack.identity import Identity, identity_for, own_identity, private_folder
+from campaign.identity import (
+    DATABASE_USER,
+    PROMETHEUS_USER,
+    Identity,
+    identity_for,
+    own_identity,
+)
+from campaign.stack.folders import private_folder
 from campaign.stack.network import ChosenPorts, Ports, choose_ports
 from campaign.stack.places import (
     data_place,
@@ -64,13 +71,14 @@ def settle(run_dir: Path, ports: Ports) -> Site:
     """Clear up what an earlier start of `run_dir` left, then choose everything a start needs.
 
     Raises:
+        IdentityError: as root, a component's user does not exist.
         StackError: in any of its kinds; nothing was started yet.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     cleanup_leftovers(run_dir)
     record = StackRecordFile(run_dir)
-    postgres_user = identity_for("postgres", "nobody")
-    prometheus_user = identity_for("prometheus", "nobody")
+    postgres_user = identity_for(DATABASE_USER)
+    prometheus_user = identity_for(PROMETHEUS_USER)
     data_dir = record.record.data_dir or data_place(run_dir, (postgres_user, prometheus_user))
     require_free_space(data_dir)
     site = Site(

@@ -17,7 +17,7 @@ import asyncpg
 from filelock import AsyncFileLock, Timeout
 
 from campaign.stack.copies import clone
-from campaign.stack.identity import private_folder
+from campaign.stack.folders import private_folder
 from campaign.stack.places import make_socket_folder, passable_folder, require_free_space
 from campaign.stack.postgres import Cluster, PostgresAddresses, prepare_roles
 from campaign.stack.service import Service
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from campaign.stack.identity import Identity
+    from campaign.identity import Identity
     from campaign.stack.programs import PostgresPrograms
 
 #: raise it when clusters are laid out differently, so that older templates are not taken

@@ -4,14 +4,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.identity import Identity, launcher
 from campaign.sandbox import (
     SYSTEM_PATH,
-    Identity,
     Link,
     Mount,
     Sandbox,
     argv,
-    drop_privileges,
     harness_paths,
     host_system,
 )
@@ -33,13 +32,13 @@ class AppRecipe:
     """All that a process of the app is started from, besides its release."""
 
     config: SupervisorConfig
-    identity: Identity | None
+    identity: Identity
     interpreter: Interpreter
     system: tuple[Mount | Link, ...]
 
     @classmethod
     def on_this_machine(
-        cls, config: SupervisorConfig, *, identity: Identity | None, interpreter: Interpreter
+        cls, config: SupervisorConfig, *, identity: Identity, interpreter: Interpreter
     ) -> "AppRecipe":
         return cls(config=config, identity=identity, interpreter=interpreter, system=host_system())
 
@@ -72,7 +71,7 @@ class AppRecipe:
     def _plain(self, release: Release, environment: dict[str, str]) -> list[str]:
         program, *words = self.config.command
         found = shutil.which(program, path=environment["PATH"]) or program
-        return [*drop_privileges(self.identity), *_ENTER, release.source, found, *words]
+        return [*launcher(self.identity), *_ENTER, release.source, found, *words]
 
     def _mounts(self, release: Release) -> tuple[Mount, ...]:
         mounts = [

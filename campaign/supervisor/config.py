@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from campaign.identity import APP_USER
 from campaign.sandbox import Limits
 
 #: A Unix socket's path is at most this long (sockaddr_un of Linux: 108 with the closing NUL; of
@@ -88,7 +89,7 @@ class SupervisorConfig(_Model):
     database_dir: AbsolutePath | None = None
     sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
     #: Whom the app runs as when the supervisor is root.
-    user: str = "daemon"
+    user: str = APP_USER
     limits: AppLimits = AppLimits()
     #: TCP port that is relayed to the app's socket; None for no relay.
     relay_port: int | None = Field(default=None, ge=1, le=65535)

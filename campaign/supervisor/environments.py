@@ -22,7 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from campaign.sandbox import Identity, drop_privileges
+from campaign.identity import Identity, launcher
 
 #: The oldest Python the target apps run on.
 OLDEST = (3, 11)
@@ -54,7 +54,7 @@ class Interpreter:
     prefix: str
 
 
-def find_interpreter(identity: Identity | None, *, wanted: Path | None = None) -> Interpreter:
+def find_interpreter(identity: Identity, *, wanted: Path | None = None) -> Interpreter:
     """Return the first usable Python: ``wanted`` alone if given, else the system's, else ours.
 
     Raises:
@@ -71,7 +71,7 @@ def find_interpreter(identity: Identity | None, *, wanted: Path | None = None) -
         if isinstance(found, Interpreter):
             return found
         problems.append(f"{candidate}: {found}")
-    who = f"user id {identity.uid}" if identity else "this user"
+    who = "this user" if identity.is_ours else f"user id {identity.uid}"
     raise EnvironmentRefusedError(
         f"no Python {OLDEST[0]}.{OLDEST[1]} that {who} can execute ({'; '.join(problems)})"
     )
@@ -163,10 +163,10 @@ class Environments:
         _run([*pip, "install", *options, *links, *wanted], env=_clean_environment())
 
 
-def _describe(candidate: str, identity: Identity | None) -> Interpreter | str:
+def _describe(candidate: str, identity: Identity) -> Interpreter | str:
     try:
         done = subprocess.run(
-            [*drop_privileges(identity), candidate, "-c", _DESCRIBE],
+            [*launcher(identity), candidate, "-c", _DESCRIBE],
             capture_output=True,
             text=True,
             check=False,

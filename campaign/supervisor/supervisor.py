@@ -7,7 +7,8 @@ from typing import assert_never
 
 import structlog
 
-from campaign.sandbox import identity_of, unavailable
+from campaign.identity import IdentityError, identity_for
+from campaign.sandbox import unavailable
 from campaign.supervisor import listeners
 from campaign.supervisor.app import AppRecipe
 from campaign.supervisor.config import ConfigError, SupervisorConfig
@@ -87,7 +88,7 @@ class Supervisor:
         """
         try:
             return await _prepare(cls, config)
-        except (OSError, LookupError, ValueError, EnvironmentRefusedError) as error:
+        except (OSError, LookupError, ValueError, IdentityError, EnvironmentRefusedError) as error:
             raise ConfigError((str(error),)) from error
 
     async def deploy(self, request: DeploymentRequest) -> DeploymentResult:
@@ -247,7 +248,7 @@ class Supervisor:
 
 
 async def _prepare(kind: type[Supervisor], config: SupervisorConfig) -> Supervisor:
-    identity = identity_of(config.user)
+    identity = identity_for(config.user)
     if config.sandbox == "bubblewrap":
         problem = await asyncio.to_thread(unavailable, identity)
         if problem is not None:

@@ -1,6 +1,6 @@
 """How long one journaled event takes, against the bare disk.
 
-    python -m tests.bench.bench_journal
+python -m tests.bench.bench_journal
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 
 from campaign.adapters.database import TargetDatabase
-from campaign.stack.identity import identity_for, private_folder
+from campaign.identity import DATABASE_USER, identity_for
+from campaign.stack.folders import private_folder
 from campaign.stack.places import make_socket_folder
 from campaign.stack.postgres import Cluster, PostgresAddresses
 from campaign.stack.programs import find_postgres
@@ -106,7 +107,7 @@ async def running_server() -> AsyncIterator[Server]:
         store = TemplateStore(
             cache_dir=folder / "cache",
             programs=find_postgres(),
-            identity=identity_for("postgres", "nobody"),
+            identity=identity_for(DATABASE_USER),
         )
         cluster = await store.fresh(_RECIPE, folder / "pgdata")
         sockets = private_folder(folder / "pg", cluster.identity, mode=0o711)

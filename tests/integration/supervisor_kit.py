@@ -17,7 +17,8 @@ from typing import Any
 
 import aiohttp
 
-from campaign.sandbox import identity_of, unavailable
+from campaign.identity import app_identity
+from campaign.sandbox import unavailable
 from campaign.supervisor import (
     DeploymentRequest,
     DeploymentResult,
@@ -31,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIREMENTS = "aiohttp==3.14.5\n"
 
 #: Says why there is no sandbox here; None where there is one.
-NO_SANDBOX = unavailable(identity_of("daemon"))
+NO_SANDBOX = unavailable(app_identity())
 SANDBOX = "none" if NO_SANDBOX else "bubblewrap"
 
 #: A healthy app: `VERSION` tells deployments apart; extra lines run before it serves.
@@ -84,7 +85,7 @@ def caches() -> Path:
     if not list(wheels.glob("aiohttp-3.14.5-*")):
         requirements = folder / "requirements.txt"
         requirements.write_text(REQUIREMENTS)
-        prepare_wheels(requirements, wheels, python=find_interpreter(identity_of("daemon")).path)
+        prepare_wheels(requirements, wheels, python=find_interpreter(app_identity()).path)
     return folder
 
 

@@ -12,11 +12,10 @@ import pytest
 
 from campaign.adapters.app_schema import create_schema
 from campaign.doctor import WHEELS_DIR
+from campaign.identity import DATABASE_USER, app_identity, identity_for
 from campaign.orders import read_catalogue
 from campaign.ports import PortError
-from campaign.sandbox import identity_of
 from campaign.stack import TemplateRecipe, cache_place
-from campaign.stack.identity import identity_for
 from campaign.stack.programs import find_postgres
 from campaign.stack.template import TemplateStore
 from campaign.supervisor.environments import Environments, find_interpreter
@@ -33,7 +32,7 @@ async def environment(source: Path) -> Path:
     environments = Environments(
         cache_place() / "environments",
         wheel_cache=WHEELS_DIR,
-        interpreter=find_interpreter(identity_of("daemon")),
+        interpreter=find_interpreter(app_identity()),
     )
     return await environments.ensure(source)
 
@@ -63,7 +62,7 @@ async def test_its_tables_belong_to_its_own_role(folder: Path) -> None:
     store = TemplateStore(
         cache_dir=folder / "cache",
         programs=find_postgres(),
-        identity=identity_for("postgres", "nobody"),
+        identity=identity_for(DATABASE_USER),
     )
     await store.fresh(TemplateRecipe(key="schema only", populate=populate), folder / "pgdata")
     assert owners == {"chat"}

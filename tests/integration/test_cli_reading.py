@@ -95,8 +95,8 @@ def test_without_runs_the_list_of_all_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_was_changed_is_refused_loudly(won: RunFolder) -> None:
-    data = won.journal.read_bytes()
-    won.journal.write_bytes(data.replace(b'"campaign":"won"', b'"campaign":"wan"'))
+    data = won.journal_file.read_bytes()
+    won.journal_file.write_bytes(data.replace(b'"campaign":"won"', b'"campaign":"wan"'))
     done = ratchet("report", "--runs", won.path.parent)
     assert done.returncode == 3
     assert "was changed after it was written" in " ".join(done.stderr.split())
@@ -113,12 +113,12 @@ def test_watch_shows_what_happened_and_ends_as_the_campaign_did(
 
 
 def test_a_finished_campaign_is_not_resumed(won: RunFolder, lost: RunFolder) -> None:
-    before = won.journal.read_bytes()
+    before = won.journal_file.read_bytes()
     done = ratchet("resume", "won", "--runs", won.path.parent)
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("campaign won is finished already\nreport: ")
     assert told("resume", lost.name, "--runs", lost.path.parent, code=1)["win_rate"] == 0
-    assert won.journal.read_bytes() == before
+    assert won.journal_file.read_bytes() == before
 
 
 def test_a_stopped_campaign_and_one_that_the_harness_failed_are_told_apart(tmp_path: Path) -> None:

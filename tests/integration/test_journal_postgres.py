@@ -18,8 +18,9 @@ from campaign.adapters.journal import (
     open_journal,
     open_reader,
 )
+from campaign.identity import DATABASE_USER, identity_for
 from campaign.model import ActionTaken, ComponentUp, Event, StopRequested
-from campaign.stack.identity import identity_for, private_folder
+from campaign.stack.folders import private_folder
 from campaign.stack.places import make_socket_folder
 from campaign.stack.postgres import Cluster
 from campaign.stack.programs import find_postgres
@@ -39,7 +40,7 @@ def cluster(reachable: Path) -> Cluster:
     made = Cluster(
         programs=find_postgres(),
         pgdata=reachable / "pgdata",
-        identity=identity_for("postgres", "nobody"),
+        identity=identity_for(DATABASE_USER),
     )
     asyncio.run(made.initialise())
     return made

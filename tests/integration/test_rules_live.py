@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from campaign.adapters.database.exposition import DatabaseFindings, Findings, LedgerFindings
 from campaign.adapters.prometheus import PrometheusClient
+from campaign.identity import PROMETHEUS_USER, identity_for
 from campaign.model import Invariant, Status, Timings, judge
-from campaign.stack.identity import identity_for
 from campaign.stack.network import Ports, choose_ports
 from campaign.stack.places import make_socket_folder
 from campaign.stack.programs import find_prometheus
@@ -105,7 +105,7 @@ async def prometheus(world: World, folder: Path) -> AsyncIterator[str]:
             programs=find_prometheus(),
             folder=folder / "prometheus",
             port=choose_ports(Ports()).prometheus,
-            identity=identity_for("prometheus", "nobody"),
+            identity=identity_for(PROMETHEUS_USER),
             jobs=(ScrapeJob(name="loadgen", port=loadgen), ScrapeJob(name="ratchet", port=daemon)),
             rule_files=(rules,),
         )

@@ -5,13 +5,13 @@ import subprocess
 
 import pytest
 
+from campaign.identity import app_identity, own_identity
 from campaign.sandbox import (
     Limits,
     Mount,
     Sandbox,
     argv,
     host_system,
-    identity_of,
     unavailable,
 )
 from tests.integration.supervisor_kit import NO_SANDBOX, private_folder
@@ -29,7 +29,7 @@ def _sandbox(*mounts: Mount, limits: Limits | None = None) -> Sandbox:
     return Sandbox(
         workdir="/",
         mounts=mounts,
-        identity=identity_of("daemon"),
+        identity=app_identity(),
         system=host_system(),
         limits=limits or Limits(),
     )
@@ -63,7 +63,9 @@ def test_only_the_limited_number_of_processes_can_be_started() -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
 def test_an_ordinary_user_gets_the_same_sandbox() -> None:
     nobody = pwd.getpwnam("nobody")
-    script = "from campaign.sandbox import unavailable; print(unavailable())"
+    script = (
+        "from campaign import identity, sandbox;print(sandbox.unavailable(identity.own_identity()))"
+    )
     done = subprocess.run(
         ["/usr/bin/python3", "-c", script],
         user=nobody.pw_uid,
@@ -80,4 +82,4 @@ def test_an_ordinary_user_gets_the_same_sandbox() -> None:
 
 def test_a_sandbox_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert (unavailable() or "").startswith("not installed: bwrap, setpriv, prlimit")
+    assert (unavailable(own_identity()) or "").startswith("not installed: bwrap, setpriv, prlimit")

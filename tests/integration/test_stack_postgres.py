@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import asyncpg
 import pytest
 
+from campaign.identity import DATABASE_USER, identity_for
 from campaign.stack.copies import clone, snapshot
 from campaign.stack.errors import MissingProgramError, NotEnoughSpaceError, UnreachableFolderError
-from campaign.stack.identity import identity_for, private_folder
+from campaign.stack.folders import private_folder
 from campaign.stack.places import make_socket_folder
 from campaign.stack.postgres import SUPERUSER, Cluster
 from campaign.stack.programs import find_postgres
@@ -62,7 +63,7 @@ def store(reachable: Path) -> TemplateStore:
     return TemplateStore(
         cache_dir=reachable / "cache",
         programs=find_postgres(),
-        identity=identity_for("postgres", "nobody"),
+        identity=identity_for(DATABASE_USER),
     )
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from campaign.identity import LOADGEN_USER, identity_for, own_identity
 from campaign.stack.errors import ComponentFailedError, StackInUseError
-from campaign.stack.identity import identity_for, own_identity
 from campaign.stack.places import make_socket_folder
 from campaign.stack.processes import Child, ProcessSpec
 from campaign.stack.record import RECORD_NAME, StackRecordFile, cleanup_leftovers, read_record
@@ -27,7 +27,7 @@ _STUBBORN = "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', 
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
-from campaign.stack.identity import own_identity
+from campaign.identity import own_identity
 from campaign.stack.places import make_socket_folder
 from campaign.stack.processes import Child, ProcessSpec
 from campaign.stack.record import StackRecordFile
@@ -123,7 +123,7 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can drop to another user")
 async def test_as_root_a_child_runs_as_the_user_it_is_given(tmp_path: Path) -> None:
-    nobody = identity_for("nobody")
+    nobody = identity_for(LOADGEN_USER)
     child = await Child.start(_spec(tmp_path, "id", "-u", identity=nobody, cwd=tmp_path.root))
     assert (await child.ended()).log_tail == (str(nobody.uid),)
 

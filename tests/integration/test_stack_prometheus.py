@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
+from campaign.identity import PROMETHEUS_USER, identity_for
 from campaign.stack.errors import BadRulesError, ComponentFailedError
-from campaign.stack.identity import identity_for
 from campaign.stack.network import Ports, choose_ports
 from campaign.stack.places import make_socket_folder
 from campaign.stack.programs import find_prometheus
@@ -39,7 +39,7 @@ def server() -> Iterator[PrometheusServer]:
         programs=find_prometheus(),
         folder=folder / "prometheus",
         port=ports.prometheus,
-        identity=identity_for("prometheus", "nobody"),
+        identity=identity_for(PROMETHEUS_USER),
         jobs=(
             ScrapeJob(name="prometheus", port=ports.prometheus),
             ScrapeJob(name="absent", port=ports.app),

@@ -10,9 +10,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from campaign.sandbox import identity_of
+from campaign.identity import DATABASE_USER, app_identity, identity_for
 from campaign.stack.errors import MissingProgramError
-from campaign.stack.identity import identity_for
 from campaign.stack.postgres import Cluster, PostgresAddresses, prepare_roles
 from campaign.stack.programs import find_postgres
 from campaign.stack.service import Service
@@ -39,7 +38,7 @@ async def postgres() -> AsyncIterator[PostgresAddresses]:
     except MissingProgramError as error:
         pytest.skip(str(error))
     folder = private_folder()
-    identity = identity_for("postgres", "nobody")
+    identity = identity_for(DATABASE_USER)
     cluster = Cluster(programs=programs, pgdata=folder / "data", identity=identity)
     sockets = folder / "sockets"
     sockets.mkdir()
@@ -66,7 +65,7 @@ def source(folder: Path, name: str) -> Path:
 def wheels_of_the_app() -> None:
     wheels = caches() / "wheels"
     if not list(wheels.glob("asyncpg-*")):
-        python = find_interpreter(identity_of("daemon")).path
+        python = find_interpreter(app_identity()).path
         prepare_wheels(APP / "requirements.txt", wheels, python=python)
 
 

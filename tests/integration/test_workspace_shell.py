@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from campaign.adapters.workspace_shell import WorkspaceShell
+from campaign.identity import app_identity
 from campaign.ports import PortError
-from campaign.sandbox import identity_of, unavailable
+from campaign.sandbox import unavailable
 
+#: with git's own header, whose paths git takes from the root of the repository that it is in
 PATCH = b"""\
+diff --git a/notes.txt b/notes.txt
 --- a/notes.txt
 +++ b/notes.txt
 @@ -1 +1 @@
@@ -33,17 +36,16 @@ def workspace() -> Iterator[Path]:
         place = root / "runs" / "workspace"
         place.mkdir(parents=True)
         (place / "notes.txt").write_text("one\n")
-        user = identity_of("daemon")
-        if user is not None:
-            for path in (place, place / "notes.txt"):
-                os.chown(path, user.uid, user.gid)
+        user = app_identity()
+        for path in (place, place / "notes.txt"):
+            os.chown(path, user.uid, user.gid)
         yield place
 
 
 @pytest.fixture(params=["confined", "plain"])
 def shell(request: pytest.FixtureRequest, workspace: Path) -> WorkspaceShell:
     confined = request.param == "confined"
-    if confined and (reason := unavailable(identity_of("daemon"))):
+    if confined and (reason := unavailable(app_identity())):
         pytest.skip(reason)
     return WorkspaceShell(workspace, confined=confined)
 
@@ -89,7 +91,7 @@ async def test_a_command_that_does_not_exist_is_a_fault_only_without_a_sandbox(
 
 
 async def test_the_sandbox_shows_the_workspace_and_nothing_of_the_harness(workspace: Path) -> None:
-    if reason := unavailable(identity_of("daemon")):
+    if reason := unavailable(app_identity()):
         pytest.skip(reason)
     shell = WorkspaceShell(workspace, confined=True)
     assert (await shell.run(("pwd",))).output == "/srv/app\n"

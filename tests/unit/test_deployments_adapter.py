@@ -55,13 +55,13 @@ def records(tmp_path: Path) -> DeploymentRecords:
 
 
 def test_what_the_journal_saw_the_end_of_is_not_unfinished(records: DeploymentRecords) -> None:
-    assert unfinished([requested("d1"), finished("d1")], records, at=20.0) == []
+    assert unfinished([requested("d1"), finished("d1")], records.results(), at=20.0) == []
 
 
 def test_one_that_the_supervisor_finished_is_told_as_it_says(records: DeploymentRecords) -> None:
     records.finish(result("d1"))
     records.finish(result("d2", reason="no health"))
-    one, two = unfinished([requested("d1"), requested("d2")], records, at=20.0)
+    one, two = unfinished([requested("d1"), requested("d2")], records.results(), at=20.0)
     assert (one.deployment, one.at, one.trial, one.revision) == ("d1", 20.0, 3, "abc")
     assert (one.ok, one.drained_first, one.source_hash) == (True, True, "f00")
     assert (two.ok, two.reason) == (False, "no health")
@@ -71,18 +71,18 @@ def test_one_that_was_under_way_when_the_supervisor_died_did_not_happen(tmp_path
     file = tmp_path / "deployments.jsonl"
     request = DeploymentRequest(id="d1", revision="abc", source="/src")
     DeploymentRecords(file).begin(request, at=10.0)
-    (one,) = unfinished([requested("d1")], DeploymentRecords(file), at=20.0)
+    (one,) = unfinished([requested("d1")], DeploymentRecords(file).results(), at=20.0)
     assert (one.ok, one.reason) == (False, "interrupted")
 
 
 def test_one_that_the_supervisor_never_heard_of_did_not_happen(records: DeploymentRecords) -> None:
-    (one,) = unfinished([requested("d1")], records, at=20.0)
+    (one,) = unfinished([requested("d1")], records.results(), at=20.0)
     assert (one.ok, one.reason, one.duration_s) == (False, "interrupted by a crash", 0.0)
 
 
 def test_each_is_told_once_in_the_order_of_the_requests(records: DeploymentRecords) -> None:
     events: list[Event] = [requested("d2"), requested("d1"), finished("d3")]
-    assert [one.deployment for one in unfinished(events, records, at=1.0)] == ["d2", "d1"]
+    assert [one.deployment for one in unfinished(events, records.results(), at=1.0)] == ["d2", "d1"]
 
 
 class FakeSupervisor:

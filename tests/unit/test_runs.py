@@ -9,9 +9,11 @@ import pytest
 
 from campaign.adapters.journal import run_lock
 from campaign.errors import BusyError, NotFoundError, UsageError
+from campaign.identity import Identity
 from campaign.runs import (
     RunFolder,
     find_run,
+    keep_journal_at,
     list_runs,
     new_name,
     new_run,
@@ -19,14 +21,13 @@ from campaign.runs import (
     require_unused,
     runs_root,
 )
-from campaign.stack.identity import Identity
 
 
 def made(root: Path, name: str, *, at: float) -> RunFolder:
     run = RunFolder(path=root / name)
     run.path.mkdir(parents=True)
-    run.journal.write_bytes(b"x")
-    os.utime(run.journal, (at, at))
+    run.journal_file.write_bytes(b"x")
+    os.utime(run.journal_file, (at, at))
     return run
 
 
@@ -124,3 +125,17 @@ def test_the_apps_user_must_be_able_to_get_there(
     with pytest.raises(UsageError, match="cannot enter") as caught:
         require_reachable(RunFolder(path=tmp_path / "run"))
     assert "--runs" in caught.value.hint
+
+
+def test_a_journal_may_be_kept_in_a_postgres_database(tmp_path: Path) -> None:
+    run = RunFolder(path=tmp_path / "elsewhere")
+    keep_journal_at(run, "postgresql://someone:secret@/journals?host=/run/postgresql")
+    assert run.journal == "postgresql://someone:secret@/journals?host=/run/postgresql"
+    assert run.journal_url.stat().st_mode & 0o777 == 0o600
+    assert [known.name for known in list_runs(tmp_path)] == ["elsewhere"]
+
+
+def test_what_is_no_database_cannot_hold_a_journal(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--journal"):
+        keep_journal_at(RunFolder(path=tmp_path / "nowhere"), "http://example")
+    assert list_runs(tmp_path) == []

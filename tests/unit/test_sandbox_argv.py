@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.sandbox import Identity, Limits, Link, Mount, Sandbox, argv, host_system
+from campaign.identity import Identity
+from campaign.sandbox import Limits, Link, Mount, Sandbox, argv, host_system
 
 SYSTEM = (Mount(source="/usr", target="/usr"), Link(target="usr/bin", path="/bin"))
 
@@ -19,10 +20,10 @@ def after(words: list[str], option: str, count: int) -> list[list[str]]:
 
 
 def test_root_is_dropped_before_the_sandbox_is_made() -> None:
-    words = argv(Sandbox(workdir="/", identity=Identity(uid=1, gid=2)), ["true"])
+    words = argv(Sandbox(workdir="/", identity=Identity(user="bin", uid=1, gid=2)), ["true"])
     assert words[: words.index("bwrap")] == [
-        "setpriv", "--reuid=1", "--regid=2", "--clear-groups",
-        "--no-new-privs", "--pdeathsig=KILL", "--",
+        "/usr/bin/setpriv", "--pdeathsig=KILL", "--no-new-privs",
+        "--reuid=1", "--regid=2", "--clear-groups", "--",
     ]  # fmt: skip
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from campaign.identity import Identity, can_enter, own_identity
 from campaign.stack.errors import NotEnoughSpaceError, StackError
-from campaign.stack.identity import Identity, can_enter, own_identity
 from campaign.stack.places import (
     cache_place,
     data_place,

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.identity import own_identity
 from campaign.supervisor.environments import (
     EnvironmentRefusedError,
     Environments,
@@ -70,17 +71,17 @@ def test_an_app_without_requirements_needs_nothing(tmp_path: Path) -> None:
 
 def test_an_interpreter_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentRefusedError, match="/nowhere/python: No such file"):
-        find_interpreter(None, wanted=Path("/nowhere/python"))
+        find_interpreter(own_identity(), wanted=Path("/nowhere/python"))
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'no good' >&2; exit 1\n")
     broken.chmod(0o755)
     with pytest.raises(EnvironmentRefusedError, match="no good"):
-        find_interpreter(None, wanted=broken)
+        find_interpreter(own_identity(), wanted=broken)
 
 
 def test_an_environment_is_made_once_and_an_unfinished_one_is_made_again(tmp_path: Path) -> None:
     environments = Environments(
-        tmp_path / "cache", wheel_cache=tmp_path, interpreter=find_interpreter(None)
+        tmp_path / "cache", wheel_cache=tmp_path, interpreter=find_interpreter(own_identity())
     )
     first = environments.ensure_blocking(tmp_path)
     made = (first / "pyvenv.cfg").stat().st_ctime_ns

@@ -19,6 +19,7 @@ from campaign.adapters.journal.errors import (
     UnwritableEventError,
 )
 from campaign.adapters.journal.lock import run_holder, run_lock
+from campaign.adapters.journal.place import locate
 from campaign.adapters.journal.reader import JournalReader, open_reader
 from campaign.adapters.journal.writer import JournalWriter, open_journal
 
@@ -35,6 +36,7 @@ __all__ = [
     "UnreadableEventError",
     "UnsupportedUrlError",
     "UnwritableEventError",
+    "locate",
     "open_journal",
     "open_reader",
     "run_holder",

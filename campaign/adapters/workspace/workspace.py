@@ -35,11 +35,10 @@ from campaign.adapters.workspace.objects import (
     write_commit,
     write_tree,
 )
-from campaign.sandbox import Identity, identity_of
+from campaign.identity import Identity, app_identity
 from campaign.supervisor.tree import revision_hash
 
 _MAIN = "refs/heads/main"
-_OPERATOR_USER = "daemon"
 _NO_OBJECT = "0" * 40
 
 #: The date of every first commit (2000-01-01): the same source has the same first revision in
@@ -59,7 +58,7 @@ class Workspace:
         """Nothing is touched yet. `owner` of the files: else the operator's user, or ourselves."""
         self.path = run_dir.absolute() / "workspace"
         self.git_dir = run_dir.absolute() / "workspace.git"
-        self._owner = owner or identity_of(_OPERATOR_USER)
+        self._owner = owner or app_identity()
         self._bounds = bounds or Bounds()
         self._git = Git(self.git_dir)
         self._scratch = self.git_dir / "scratch"
@@ -229,7 +228,7 @@ class Workspace:
 
     def _own(self, new: Path) -> None:
         self.path.mkdir(exist_ok=True)
-        if self._owner is not None:
+        if not self._owner.is_ours:
             give_away(new, uid=self._owner.uid, gid=self._owner.gid)
             os.chown(self.path, self._owner.uid, self._owner.gid)
 
