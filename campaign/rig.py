@@ -102,11 +102,12 @@ class Rig:
             database = recipe(
                 self._catalogue.target, source=await self.export(first), revision=first
             )
+            has_run_before = self._run.stack_record.exists()
             if self._stack is None:
                 await self._start(plan, database)
-            elif fresh:
-                await self._refresh(database)
             if fresh:
+                if has_run_before:
+                    await self._refresh(database)
                 await self.workspace.reset_to(first)
             await self.run_revision(revision or await self._patched(first))
             measured = calibration or await self._calibrate()

@@ -98,6 +98,11 @@ class RunFolder:
         return self.path / "ledger.jsonl"
 
     @property
+    def stack_record(self) -> Path:
+        """What its stack has outside of this folder; there once a stack was started."""
+        return self.path / "stack.json"
+
+    @property
     def deployment_records(self) -> Path:
         """The supervisor's own."""
         return self.path / "supervisor" / "deployments.jsonl"

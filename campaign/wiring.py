@@ -22,7 +22,7 @@ from campaign.adapters.deployments import unfinished
 from campaign.adapters.workspace import UnfitTreeError
 from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.model import DeploymentFinished, DeploymentOutcome, Event, LoadVector, Plan, Profile
-from campaign.ports import Journal, Observation, Operator, Ports
+from campaign.ports import Journal, Observation, Operator, PortError, Ports
 from campaign.rig import Rig, RigOptions
 from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentResult
@@ -59,10 +59,17 @@ class RigPorts:
         return await self.rig.lines.database.grow(profile, growth_id=growth_id)
 
     async def deploy(self, deployment: str, revision: str, source: Path) -> DeploymentOutcome:
-        done = await self.rig.lines.deployments.deploy(deployment, revision, source)
-        if done.ok:
+        """What the supervisor says, once what it runs is known to be the commit.
+
+        Raises:
+            PortError: the supervisor cannot be reached, or runs something else.
+        """
+        outcome = await self.rig.lines.deployments.deploy(deployment, revision, source)
+        if outcome.ok:
+            if outcome.source_hash != await self.rig.workspace.source_hash(revision):
+                raise PortError("supervisor", f"what it runs as {deployment} is not {revision}")
             self.rig.now_runs(revision)
-        return done
+        return outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
