@@ -19,7 +19,7 @@ from campaign.adapters.journal import open_reader
 from campaign.adapters.workspace import Workspace
 from campaign.host import Host
 from campaign.machine import Campaign
-from campaign.model import DeploymentFinished, DeploymentRequested, Event, Timings
+from campaign.model import DeploymentFinished, DeploymentRequested, Event, Inconclusive, Timings
 from campaign.orders import Order, specify
 from campaign.player import Performance
 from campaign.rig import Rig, RigOptions
@@ -75,6 +75,16 @@ async def play(wish: Wish, root: Path, *, name: str) -> Campaign:
                 fixes=dict(wish.fixes or {}),
             )
         )
+
+
+def kinds(campaign: Campaign) -> list[str]:
+    """Each trial's verdict; one that is inconclusive says why, so that a failure explains itself."""
+    return [
+        f"{trial.verdict.kind}: {trial.verdict.fault}: {trial.verdict.reason}"
+        if isinstance(trial.verdict, Inconclusive)
+        else str(trial.verdict and trial.verdict.kind)
+        for trial in campaign.done
+    ]
 
 
 class Process:
