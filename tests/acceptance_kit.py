@@ -78,7 +78,7 @@ async def play(wish: Wish, root: Path, *, name: str) -> Campaign:
 
 
 def kinds(campaign: Campaign) -> list[str]:
-    """Each trial's verdict; one that is inconclusive says why, so that a failure explains itself."""
+    """Each trial's verdict; an inconclusive one says why, so that a failure explains itself."""
     return [
         f"{trial.verdict.kind}: {trial.verdict.fault}: {trial.verdict.reason}"
         if isinstance(trial.verdict, Inconclusive)
