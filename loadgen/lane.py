@@ -74,11 +74,15 @@ class Lane:
             self._arrive(index, due_s)
             index += 1
         for slot in self._backlog.withdraw():
-            self._miss(slot, age_s=slot.age_s(time.monotonic()))
+            self._series(slot).settle(slot, age_s=slot.age_s(time.monotonic()))
         self._requests.join()
 
     def retire(self) -> None:
-        """Offer nothing more. What waits for its turn is missed; what is in flight finishes."""
+        """Offer nothing more; what is in flight finishes.
+
+        What waits for its turn counts with the age it has reached, and is no error: it is the
+        load that was taken away, not the app that failed.
+        """
         self._retired.set()
 
     def expire(self) -> None:
