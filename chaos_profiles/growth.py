@@ -12,6 +12,7 @@ import importlib.util
 import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, cast, get_args, get_type_hints
 
@@ -104,12 +105,12 @@ def load_target_data(folder: Path) -> TargetData:
     Raises:
         FileNotFoundError: it has none.
     """
-    file = folder / "data.py"
-    name = f"{__package__}.{folder.name}.data"
-    loaded = sys.modules.get(name)
-    if loaded is None or loaded.__file__ != str(file):
-        loaded = _import(name, file)
-    return TargetData(module=cast("DataModule", loaded))
+    return TargetData(module=cast("DataModule", _module(folder / "data.py")))
+
+
+@lru_cache
+def _module(file: Path) -> types.ModuleType:
+    return _import(f"{__package__}.{file.parent.name}.data", file)
 
 
 def _import(name: str, file: Path) -> types.ModuleType:
