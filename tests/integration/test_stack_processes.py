@@ -183,7 +183,8 @@ async def test_cleanup_ends_what_a_record_names_and_nothing_that_only_shares_its
 
     left = await asyncio.to_thread(cleanup_leftovers, tmp_path)
     assert left.killed == ("mine",)
-    assert (await child.ended()).returncode == -signal.SIGTERM
+    # Its exit status went to whoever waited first: the clean-up, or we, its parent in this test.
+    await child.ended()
     assert stranger.is_running
     await stranger.stop()
 
