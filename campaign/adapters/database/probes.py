@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -108,10 +109,15 @@ class Probes:
 
 
 async def _each_second(look: Callable[[], Awaitable[None]]) -> None:
-    """Call `look` at a steady pace; one that takes too long delays the next, and none piles up."""
+    """Call `look` at a steady pace; one that takes too long delays the next, and none piles up.
+
+    A look that breaks in a way nobody thought of, its log included, does not end the looking: a
+    probe that is gone for good would be taken for an app that swallows its answers.
+    """
     clock = asyncio.get_running_loop().time
     due = clock() + _PERIOD_S
     while True:
         await asyncio.sleep(max(0.0, due - clock()))
-        await look()
+        with suppress(Exception):
+            await look()
         due = max(due + _PERIOD_S, clock())
