@@ -70,14 +70,6 @@ class RunFolder:
         return self.path / "journal.url"
 
     @property
-    def workspace(self) -> Path:
-        return self.path / "workspace"
-
-    @property
-    def repository(self) -> Path:
-        return self.path / "workspace.git"
-
-    @property
     def deployments(self) -> Path:
         return self.path / "deployments"
 
