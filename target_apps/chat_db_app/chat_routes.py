@@ -41,10 +41,10 @@ async def token_usage(request: web.Request) -> web.Response:
 
 async def list_conversations(request: web.Request) -> web.Response:
     user_id = auth.require_user(request)
-    limit = validation.query_limit(request)
+    page = validation.query_page(request)
     async with connection(request.app[context.POOL]) as conn:
-        conversations = await models.list_conversations(conn, user_id, limit)
-    return web.json_response({"conversations": conversations})
+        conversations = await models.list_conversations(conn, user_id, page)
+    return web.json_response(conversations)
 
 
 async def create_conversation(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ import asyncpg
 
 import moderation
 from errors import NotFoundError, NotSignedInError
+from paging import Page
 
 #: A search shows this many messages at most.
 SEARCH_RESULTS = 50
@@ -74,16 +75,19 @@ async def add_token_usage(conn: asyncpg.Connection, user_id: int, tokens: int) -
 # --- conversations -----------------------------------------------------------------------
 
 
-async def list_conversations(
-    conn: asyncpg.Connection, user_id: int, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """The user's conversations, the most recently active first."""
+async def list_conversations(conn: asyncpg.Connection, user_id: int, page: Page) -> dict[str, Any]:
+    """A page of the user's conversations, the most recently active first."""
     rows = await conn.fetch(
-        "SELECT * FROM conversations WHERE user_id = $1 ORDER BY updated_at DESC, id DESC LIMIT $2",
+        "SELECT * FROM conversations WHERE user_id = $1"
+        " ORDER BY updated_at DESC, id DESC LIMIT $2 OFFSET $3",
         user_id,
-        limit,
+        page.limit,
+        page.offset,
     )
-    return [_conversation(row) for row in rows]
+    return {
+        "conversations": [_conversation(row) for row in rows],
+        "next_offset": page.next_offset(len(rows)),
+    }
 
 
 async def create_conversation(conn: asyncpg.Connection, user_id: int, title: str) -> dict[str, Any]:

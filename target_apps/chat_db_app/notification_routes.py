@@ -31,10 +31,10 @@ async def broadcast(request: web.Request) -> web.Response:
 
 async def list_notifications(request: web.Request) -> web.Response:
     user_id = auth.require_user(request)
-    limit = validation.query_limit(request)
+    page = validation.query_page(request)
     async with connection(request.app[context.POOL]) as conn:
-        entries = await notifications.list_notifications(conn, user_id, limit)
-    return web.json_response({"notifications": entries})
+        listed = await notifications.list_notifications(conn, user_id, page)
+    return web.json_response(listed)
 
 
 async def get_notification(request: web.Request) -> web.Response:

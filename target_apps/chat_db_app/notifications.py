@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from errors import NotFoundError
+from paging import Page
 from pool import connection
 
 if TYPE_CHECKING:
@@ -44,24 +45,23 @@ async def broadcast(conn: asyncpg.Connection, title: str, body: str, segment: st
 # --- listing -----------------------------------------------------------------------------
 
 
-async def list_notifications(
-    conn: asyncpg.Connection, user_id: int, limit: int | None = None
-) -> list[dict[str, Any]]:
-    """The user's notifications, newest first, each with its conversation's title."""
+async def list_notifications(conn: asyncpg.Connection, user_id: int, page: Page) -> dict[str, Any]:
+    """A page of the user's notifications, newest first, each with its conversation's title."""
     entries = []
-    for row in await fetch_notifications(conn, user_id, limit):
+    for row in await fetch_notifications(conn, user_id, page):
         title = await conversation_title(conn, row["conversation_id"])
         entries.append({**list_entry(row), "conversation_title": title})
-    return entries
+    return {"notifications": entries, "next_offset": page.next_offset(len(entries))}
 
 
 async def fetch_notifications(
-    conn: asyncpg.Connection, user_id: int, limit: int | None
+    conn: asyncpg.Connection, user_id: int, page: Page
 ) -> list[asyncpg.Record]:
     return await conn.fetch(
-        "SELECT * FROM notifications WHERE user_id = $1 ORDER BY id DESC LIMIT $2",
+        "SELECT * FROM notifications WHERE user_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3",
         user_id,
-        limit,
+        page.limit,
+        page.offset,
     )
 
 

@@ -7,6 +7,11 @@ from auth import USER_HEADER
 from notification_routes import DEFAULT_POLL_S, MAX_POLL_S
 from openapi_schemas import ID, STRING, Json, object_, ref, schemas, text
 
+_PAGES = (
+    " A page may be shorter than `limit`, and without `limit` the service decides how many come;"
+    " go on at `next_offset` until it is null."
+)
+
 
 def document() -> Json:
     """The whole document, as JSON-able values."""
@@ -61,10 +66,9 @@ def _chat_paths() -> Json:
         "/api/conversations": {
             "get": _operation(
                 "list_conversations",
-                "The user's conversations, the most recently active first. Without `limit` the"
-                " service decides how many of them come.",
+                "The user's conversations, the most recently active first." + _PAGES,
                 "Conversations",
-                [_limit()],
+                _page(),
             ),
             "post": _operation(
                 "create_conversation",
@@ -129,11 +133,12 @@ def _notification_paths() -> Json:
         "/api/notifications": {
             "get": _operation(
                 "list_notifications",
-                "The user's notifications, newest first. Without `limit` the service decides how"
-                " many of them come. An entry need not carry its `payload`, and may carry the"
+                "The user's notifications, newest first."
+                + _PAGES
+                + " An entry need not carry its `payload`, and may carry the"
                 " beginning of its `body` only; `get_notification` gives both in full.",
                 "Notifications",
-                [_limit()],
+                _page(),
             )
         },
         "/api/notifications/unread_count": {
@@ -269,5 +274,6 @@ def _query(name: str, schema: Json, *, required: bool = False) -> Json:
     return {"name": name, "in": "query", "required": required, "schema": schema}
 
 
-def _limit() -> Json:
-    return _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000})
+def _page() -> list[Json]:
+    limit = {"type": "integer", "minimum": 1, "maximum": validation.MAX_PAGE}
+    return [_query("limit", limit), _query("offset", {**ID, "minimum": 0, "default": 0})]

@@ -45,7 +45,7 @@ def _chat_schemas() -> Json:
                 "updated_at": TIME,
             }
         ),
-        "Conversations": object_({"conversations": list_of("Conversation")}),
+        "Conversations": _page_of("conversations", "Conversation"),
         "Transcript": object_({"conversation_id": ID, "transcript": STRING}),
         **_message_schemas(),
         "Stats": object_({"days": {"type": "array", "items": _day()}}),
@@ -111,7 +111,7 @@ def _notification_schemas() -> Json:
     return {
         "Notification": object_(full),
         "ListedNotification": object_(full, required=[*polled, "conversation_title"]),
-        "Notifications": object_({"notifications": list_of("ListedNotification")}),
+        "Notifications": _page_of("notifications", "ListedNotification"),
         "PolledNotification": object_(entry, required=polled),
         "PolledNotifications": object_(
             {"notifications": list_of("PolledNotification"), "unread": COUNT}
@@ -133,6 +133,10 @@ def _notification_schemas() -> Json:
         ),
         "Deleted": object_({"deleted": COUNT}),
     }
+
+
+def _page_of(name: str, schema: str) -> Json:
+    return object_({name: list_of(schema), "next_offset": or_null(COUNT)})
 
 
 def object_(properties: Json, required: list[str] | None = None) -> Json:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from errors import BadRequestError
+from paging import Page
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -16,6 +17,7 @@ MAX_CONTENT = 32_000
 MAX_TITLE = 200
 MAX_QUERY = 200
 MAX_IDS = 10_000
+MAX_PAGE = 1000
 
 
 def parse_integer(text: str) -> int | None:
@@ -35,11 +37,10 @@ def query_int(request: web.Request, name: str, default: int, low: int, high: int
     return default if text is None else _in_range(parse_integer(text), name, low, high)
 
 
-def query_limit(request: web.Request) -> int | None:
-    """How many entries the client wants, None when it did not say."""
-    if "limit" not in request.query:
-        return None
-    return query_int(request, "limit", 0, 1, 1000)
+def query_page(request: web.Request) -> Page:
+    """Which part of a list the client wants."""
+    limit = query_int(request, "limit", 0, 1, MAX_PAGE) if "limit" in request.query else None
+    return Page(limit=limit, offset=query_int(request, "offset", 0, 0, MAX_ID))
 
 
 def query_seconds(request: web.Request, name: str, default: float, high: float) -> float:

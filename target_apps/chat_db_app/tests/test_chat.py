@@ -74,7 +74,11 @@ async def test_the_most_recently_active_conversation_comes_first(ada):
     await ada.write("back to the first")
     conversations = (await ada.get("/api/conversations"))["conversations"]
     assert ["Ada's first", "second"] == [found["title"] for found in conversations]
-    assert 1 == len((await ada.get("/api/conversations?limit=1"))["conversations"])
+    first = await ada.get("/api/conversations?limit=1")
+    assert ["Ada's first"] == [found["title"] for found in first["conversations"]]
+    rest = await ada.get(f"/api/conversations?limit=5&offset={first['next_offset']}")
+    assert ["second"] == [found["title"] for found in rest["conversations"]]
+    assert rest["next_offset"] is None
 
 
 async def test_stats_count_messages_and_tokens_by_role(ada):
@@ -109,6 +113,7 @@ async def test_what_cannot_be_stored_or_understood_is_refused(ada, client):
         "/api/search?q=",
         "/api/search?q=%00",
         "/api/conversations?limit=0",
+        "/api/conversations?offset=-1",
         "/api/notifications/poll?timeout=31",
         "/api/notifications/poll?timeout=nan",
     ):
