@@ -92,10 +92,18 @@ async def test_a_campaign_killed_again_and_again_ends_as_if_it_had_not_been() ->
         run, log = root / "killed", root / "log"
         words: tuple[str, ...] = ("run", "--profiles", ",".join(PROFILES), "--name", "killed")
         seen: list[Event] = []
+        judged = 0
         for trial, moment in tour:
             process = Process(*words, "--runs", str(root), log=log)
-            life = _Life(process=process, run=run, trial=trial, moment=MOMENTS[moment], seen=seen)
-            seen = await _cut_short(life, log)
+            life = _Life(
+                process=process,
+                run=run,
+                trial=trial,
+                moment=MOMENTS[moment],
+                seen=seen,
+                judged=judged,
+            )
+            seen, judged = await _cut_short(life, log)
             words = ("resume", "killed")
         last = Process(*words, "--runs", str(root), log=log)
         assert await last.ended() == 0, log.read_text()
@@ -118,16 +126,22 @@ class _Life:
     moment: Moment
     #: what was journaled before it
     seen: list[Event]
+    #: how many of those lie before the last kill: what a dying process still wrote is anew to us,
+    #: and a moment among it ends this life at its beginning
+    judged: int
 
 
-async def _cut_short(life: _Life, log: Path) -> list[Event]:
-    """Kill it at its moment; every event journaled till then is still there, and no process."""
+async def _cut_short(life: _Life, log: Path) -> tuple[list[Event], int]:
+    """Kill it at its moment; every event journaled till then is still there, and no process.
+
+    Gives the journal, and how many of its events were judged when the kill was decided.
+    """
     campaign: Campaign | None = None
     number = 0
     async for event in follow(life.run, while_running=life.process):
         campaign = step(campaign, event).campaign
         number += 1
-        is_new = number > len(life.seen)
+        is_new = number > life.judged
         if is_new and campaign.trial.index == life.trial and life.moment(event, campaign):
             break
     else:
@@ -138,7 +152,7 @@ async def _cut_short(life: _Life, log: Path) -> list[Event]:
     after = await read_events(life.run)
     assert _told(after[: len(life.seen)]) == _told(life.seen)
     assert len(after) >= number
-    return after
+    return after, number
 
 
 def _told(events: list[Event]) -> list[str]:

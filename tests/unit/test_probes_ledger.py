@@ -63,6 +63,18 @@ def test_an_absent_message_is_missing_until_it_is_found() -> None:
     assert ledger.missing == 0
 
 
+def test_what_was_written_off_counts_no_more_but_what_is_lost_later_does() -> None:
+    ledger = book()
+    ledger.add([write(1), write(2), write(3)])
+    ledger.found([1, 2, 3], stored([write(2), write(3)]))
+    assert ledger.write_off() == [1]
+    assert ledger.missing == 0
+    ledger.found([1, 2], {})
+    assert ledger.missing == 1
+    assert ledger.write_off([2]) == [1, 2]
+    assert ledger.missing == 0
+
+
 def test_a_message_of_another_size_conversation_or_user_is_missing() -> None:
     ledger = book()
     ledger.add([write(1), write(2), write(3)])
@@ -172,9 +184,19 @@ def test_the_file_gives_back_the_writes_of_one_database(tmp_path: Path) -> None:
     file.begin("first")
     file.append([write(3)])
     again = LedgerFile(tmp_path / "run" / "ledger.jsonl")
-    assert again.read("first") == [write(1), write(2), write(3)]
-    assert again.read("second") == [write(1, user=2)]
-    assert again.read("third") == []
+    assert again.read("first").writes == [write(1), write(2), write(3)]
+    assert again.read("second").writes == [write(1, user=2)]
+    assert again.read("third").writes == []
+
+
+def test_the_file_keeps_what_was_written_off_of_each_database(tmp_path: Path) -> None:
+    file = LedgerFile(tmp_path / "ledger.jsonl")
+    file.begin("first")
+    file.write_off([1, 4])
+    file.begin("second")
+    file.write_off([2])
+    assert file.read("first").written_off == [1, 4]
+    assert file.read("second").written_off == [2]
 
 
 def test_a_line_that_a_crash_cut_short_spoils_no_other(tmp_path: Path) -> None:
@@ -185,4 +207,4 @@ def test_a_line_that_a_crash_cut_short_spoils_no_other(tmp_path: Path) -> None:
     with path.open("a") as out:
         out.write('{"message_id": 2, "conv')
     file.append([write(3)])
-    assert file.read("first") == [write(1), write(3)]
+    assert file.read("first").writes == [write(1), write(3)]

@@ -100,6 +100,10 @@ class LedgerChecker:
             self.close()
             raise
 
+    def write_off(self) -> None:
+        """What is missing now is on record, and counts no more."""
+        self._file.write_off(self._book.write_off())
+
     def close(self) -> None:
         self._after = 0
         if self._connection is not None:
@@ -157,7 +161,9 @@ class LedgerChecker:
     ) -> None:
         opening = await _opening_usage(connection, None)
         self._book = LedgerBook(seed=self._seed, opening=opening)
-        self._book.add(self._file.read(incarnation.id))
+        kept = self._file.read(incarnation.id)
+        self._book.add(kept.writes)
+        self._book.write_off(kept.written_off)
         self._file.begin(incarnation.id)
         self._incarnation = incarnation
 

@@ -2,7 +2,8 @@
 
 Missing messages: every acknowledged message is looked up by its id once, a second after the
 answer or later, and a random sample of older ones again and again. One that is not there, or is
-another's or of another size, counts as missing until it is found.
+another's or of another size, counts as missing until it is found, or is written off: damage that
+is on record stays, but is not held against every later trial.
 
 Lost tokens: at a moment S a user's account must show at least what it showed at the beginning plus
 the tokens of everything acknowledged by S. The account is read after S and the acknowledgements
@@ -61,6 +62,7 @@ class LedgerBook:
         self._unchecked: list[Write] = []
         self._checked: list[int] = []
         self._missing: set[int] = set()
+        self._written_off: set[int] = set()
         self._writers: set[int] = set()
         #: acknowledged after the last moment at which the accounts were read
         self._recent: list[Write] = []
@@ -72,8 +74,13 @@ class LedgerBook:
 
     @property
     def missing(self) -> int:
-        """Acknowledged messages that are known not to be there."""
-        return len(self._missing)
+        """Acknowledged messages that are known not to be there, and were not written off."""
+        return len(self._missing - self._written_off)
+
+    def write_off(self, ids: Iterable[int] | None = None) -> list[int]:
+        """Count these (None: all that are missing now) no more; gives all that was written off."""
+        self._written_off.update(self._missing if ids is None else ids)
+        return sorted(self._written_off)
 
     @property
     def lost_tokens(self) -> int:

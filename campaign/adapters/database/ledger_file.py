@@ -1,7 +1,8 @@
 """`ledger.jsonl`: acknowledged writes, kept so that a resumed campaign still knows them.
 
 One JSON object a line. `{"database": …}` says whose writes follow; a database that was made anew
-(an isolated trial's) begins with none.
+(an isolated trial's) begins with none. `{"written_off": […]}` names messages that are known to be
+lost.
 """
 
 from __future__ import annotations
@@ -31,7 +32,21 @@ class _Header(BaseModel):
     database: str
 
 
-_LINE: TypeAdapter[KeptWrite | _Header] = TypeAdapter(KeptWrite | _Header)
+class _WrittenOff(BaseModel):
+    written_off: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is known of one database."""
+
+    writes: list[KeptWrite]
+    written_off: list[int]
+
+
+_LINE: TypeAdapter[KeptWrite | _Header | _WrittenOff] = TypeAdapter(
+    KeptWrite | _Header | _WrittenOff
+)
 
 
 class LedgerFile:
@@ -40,16 +55,18 @@ class LedgerFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self, database: str) -> list[KeptWrite]:
+    def read(self, database: str) -> Kept:
         """The writes to `database`. A last line that was cut short by a crash is left out."""
-        kept: list[KeptWrite] = []
+        kept = Kept(writes=[], written_off=[])
         current = ""
-        for line in self._lines():
-            match _parsed(line):
+        for text in self._lines():
+            match _parsed(text):
                 case _Header() as header:
                     current = header.database
                 case KeptWrite() as write if current == database:
-                    kept.append(write)
+                    kept.writes.append(write)
+                case _WrittenOff() as line if current == database:
+                    kept.written_off.extend(line.written_off)
                 case _:
                     continue
         return kept
@@ -60,6 +77,9 @@ class LedgerFile:
 
     def append(self, writes: Iterable[Write]) -> None:
         self._append([_LINE.dump_json(_kept(write)).decode() for write in writes])
+
+    def write_off(self, ids: list[int]) -> None:
+        self._append([_WrittenOff(written_off=ids).model_dump_json()])
 
     def _append(self, lines: list[str]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +93,7 @@ class LedgerFile:
         return [line for line in self._path.read_text(encoding="utf-8").splitlines() if line]
 
 
-def _parsed(line: str) -> KeptWrite | _Header | None:
+def _parsed(line: str) -> KeptWrite | _Header | _WrittenOff | None:
     try:
         return _LINE.validate_json(line)
     except ValidationError:
