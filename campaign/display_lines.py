@@ -5,6 +5,10 @@ from __future__ import annotations
 from campaign.machine import Campaign
 from campaign.model import (
     ActionTaken,
+    AssertionJudged,
+    AssertionResult,
+    AssertionState,
+    Auditing,
     Baseline,
     CommandFailed,
     ComponentDown,
@@ -27,6 +31,8 @@ from campaign.model import (
     Repairing,
     Resumed,
     SessionEnded,
+    SnapshotTaken,
+    Snapshotting,
     StackReady,
     StopRequested,
     TicketResolved,
@@ -100,6 +106,7 @@ def _judged(record: TrialRecord, campaign: Campaign) -> str:
         reason,
         _timed("detected in", record.time_to_detect_s),
         _timed("repaired in", record.time_to_repair_s),
+        gates_told(record),
         words.plural(len(record.deployments), "deployment") if record.deployments else "",
     ]
     details = ", ".join(part for part in parts if part)
@@ -115,14 +122,17 @@ def _timed(what: str, seconds: float | None) -> str:
     return "" if seconds is None else f"{what} {words.duration(seconds)}"
 
 
-def _entered(event: Event, after: Campaign) -> str | None:  # noqa: C901, PLR0911 - a case a phase
+def _entered(event: Event, after: Campaign) -> str | None:  # noqa: C901, PLR0911, PLR0912
+    """One case a phase."""
     match after.phase:
         case Preparing():
             return "preparing the stack"
         case Baseline():
             ready = isinstance(event, StackReady)
             running = f"the stack is ready, revision {words.revision(after.revision)}; "
-            return f"{running if ready else ''}applying the base load"
+            return f"{running if ready else _kept(event, after)}applying the base load"
+        case Snapshotting():
+            return "load off; keeping the state that the trial starts in"
         case Growing():
             red = ", ".join(after.trial.baseline_red)
             return f"baseline red: {red}; going on" if red else "baseline green"
@@ -138,12 +148,22 @@ def _entered(event: Event, after: Campaign) -> str | None:  # noqa: C901, PLR091
             return f"{_green(after.trial)}; back to base load"
         case Confirming():
             return "green at base load; confirming at full load"
+        case Auditing():
+            return "confirmed at full load; back to base load for the gates"
         case Paused():
             return "paused before the next trial"
         case Finished():
             return _finished(after)
         case _:
             return None
+
+
+def _kept(event: Event, after: Campaign) -> str:
+    if isinstance(event, SnapshotTaken):
+        size = words.quantity(event.snapshot.size_bytes, "bytes")
+        return f"{size} kept in {words.duration(event.snapshot.duration_s)}; "
+    failed = words.short(after.trial.snapshot_failure, _WIDE)
+    return f"it cannot be replayed: {failed}; " if failed else ""
 
 
 def _grown(event: Event) -> str:
@@ -201,6 +221,8 @@ def _event(before: Campaign, event: Event, after: Campaign) -> str | None:
             return f"{event.ticket} resolved: {cause or 'no root cause stated'}"
         case SessionEnded():
             return f"session {event.session} on {event.ticket} ended: {event.outcome.value}"
+        case AssertionJudged() if len(after.trial.assertions) > len(before.trial.assertions):
+            return _asserted(event.result)
         case _:
             return _harness(before, event, after)
 
@@ -234,13 +256,28 @@ def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:
 def _load_applied(before: Campaign, event: LoadApplied, after: Campaign) -> str | None:
     """Only what the phase at hand waited for."""
     match before.phase, after.phase:
-        case (Baseline() | Disturbed() | Confirming()) as old, new if old != new:
+        case (Baseline() | Disturbed() | Confirming() | Auditing()) as old, new if old != new:
             load = before.load
             name = "full load" if event.load_id.endswith("full") else "base load"
             users = words.plural(total_users(load), "user")
             return f"{name} applied: {words.rate(offered_hz(load))} from {users}"
         case _:
             return None
+
+
+def _asserted(result: AssertionResult) -> str | None:
+    """Only what did not pass: there are many, and their sum is told with the verdict."""
+    if result.state is AssertionState.PASS:
+        return None
+    message = words.short(result.message, _WIDE)
+    return f"{result.gate} gate: {words.short(result.name, 60)}: {result.state}: {message}"
+
+
+def gates_told(record: TrialRecord) -> str:
+    """`21 of 24 assertions passed`; empty before the gates."""
+    passed = sum(result.state is AssertionState.PASS for result in record.assertions)
+    total = words.plural(len(record.assertions), "assertion")
+    return f"{passed} of {total} passed" if record.assertions else ""
 
 
 def _action(event: ActionTaken) -> str:

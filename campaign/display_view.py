@@ -9,9 +9,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from campaign.display_lines import unit_of, verdict_word
+from campaign.display_lines import gates_told, unit_of, verdict_word
 from campaign.machine import Campaign
 from campaign.model import (
+    AssertionState,
     Deployment,
     Invariant,
     LoadDimension,
@@ -38,6 +39,7 @@ _STATUS_STYLES = {
     Status.UNKNOWN: "yellow",
     Status.IDLE: "dim",
 }
+_ASSERTION_STYLES = {AssertionState.FAIL: "bold red", AssertionState.ERROR: "yellow"}
 #: beyond this many dimensions the rest is summed up, so that a small terminal shows the rest
 _DIMENSIONS_SHOWN = 8
 
@@ -119,6 +121,7 @@ def _trial(campaign: Campaign) -> Text:
     text = _ticket(record, campaign)
     for number, deployment in enumerate(record.deployments, start=1):
         text.append("\n").append_text(_deployment(number, deployment))
+    text.append_text(_gates(record))
     if record.verdict is not None:
         style = VERDICT_STYLES[record.verdict.kind]
         text.append("\n").append(verdict_word(record.verdict), style=style)
@@ -148,6 +151,18 @@ def _deployment(number: int, deployment: Deployment) -> Text:
     if deployment.ok:
         return text.append("ok", style="green")
     return text.append(f"failed: {words.short(deployment.reason, 60)}", style="red")
+
+
+def _gates(record: TrialRecord) -> Text:
+    """How far they are, and what did not pass."""
+    if not record.assertions:
+        return Text()
+    text = Text(f"\n{gates_told(record)}")
+    for result in record.assertions:
+        if result.state in _ASSERTION_STYLES:
+            told = f"\n{result.gate} {words.short(result.name, 40)} {result.state}"
+            text.append(told, style=_ASSERTION_STYLES[result.state])
+    return text
 
 
 def _load(campaign: Campaign) -> RenderableType:

@@ -26,8 +26,8 @@ from campaign.errors import BusyError, RatchetError, UsageError
 from campaign.host_metrics import HostMetrics
 from campaign.http_api import build_api
 from campaign.machine import Campaign, step
-from campaign.model import ContinueRequested, Event, Mode, PauseRequested, Plan
-from campaign.orders import Order, specify
+from campaign.model import ContinueRequested, Event, LadderMode, PauseRequested, Plan
+from campaign.orders import Order, Scale, specify
 from campaign.player import Performance, play
 from campaign.preflight import require_ready
 from campaign.rig import RigOptions
@@ -51,10 +51,12 @@ class ApiOrder(BaseModel):
     name: str | None = None
     target: str | None = None
     operator: str | None = None
-    mode: Mode | None = None
+    mode: LadderMode | None = None
     seed: int | None = None
     profiles: tuple[str, ...] | None = None
     first: int | None = None
+    scale: Scale | None = None
+    snapshots: bool | None = None
 
 
 @dataclass(slots=True)

@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from campaign.doctor import check_git
 from campaign.errors import UsageError
-from campaign.model import Budget, Mode, Plan, Profile, Timings
+from campaign.model import Budget, LadderMode, Plan, Profile, Timings
 from chaos_profiles import (
-    PROFILES_ROOT,
+    PROFILES_VARIABLE,
     CampaignSpec,
     Catalogue,
     ProfileError,
-    check_sources,
     load_campaign,
     load_catalogue,
+    profiles_roots,
+    target_folders,
     target_names,
 )
 from chaos_profiles.document import read_document
+from chaos_profiles.history import load_history
+from loadgen.clients import load_clients
 
 #: who can resolve tickets today
-OPERATORS = ("reference", "none")
+OPERATORS = ("reference", "history", "none")
 
 DEFAULT_TARGET = "chat_db_app"
+
+#: other than the profiles' own
+Scale: TypeAlias = Literal["full"]
 
 #: what a seed may be, in a campaign file too
 _SEEDS = range(2**63)
@@ -40,11 +45,15 @@ class Order:
     file: Path | None = None
     target: str | None = None
     operator: str | None = None
-    mode: Mode | None = None
+    mode: LadderMode | None = None
     seed: int | None = None
     profiles: tuple[str, ...] | None = None
     #: only so many of the ladder
     first: int | None = None
+    #: "full": what a profile's `full_scale` says
+    scale: Scale | None = None
+    #: False: a continuous campaign keeps nothing that its trials could be replayed from
+    snapshots: bool | None = None
 
     def as_asked(self) -> dict[str, Any]:
         """What was asked for, as the API takes it; a campaign file has no place there."""
@@ -52,26 +61,50 @@ class Order:
         return {name: value for name, value in asked.items() if value is not None}
 
 
-def params_models(target: str) -> Mapping[str, type[Any]]:
-    """What each behaviour of the target's users can be told, for checking load vectors."""
-    users = import_module(f"loadgen.{target}")
-    return {behaviour.name: behaviour.params_model for behaviour in users.BEHAVIOURS}
+def params_models(clients: str) -> Mapping[str, type[Any]]:
+    """What each behaviour of a target's clients can be told, for checking load vectors.
+
+    Raises:
+        ClientsError: there are none to be had.
+    """
+    return {behaviour.name: behaviour.params_model for behaviour in load_clients(clients)}
 
 
-def read_catalogue(target: str | None = None) -> Catalogue:
-    """A target with its profiles, checked.
+def read_catalogue(target: str | None = None, *, sources: bool = False) -> Catalogue:
+    """A target with its profiles, checked; with `sources` also against the app, which takes longer.
 
     Raises:
         UsageError: no such target, or something is wrong with its files (all of it is named).
     """
-    name = target or DEFAULT_TARGET
-    known = target_names(PROFILES_ROOT)
-    if name not in known:
-        raise UsageError(f"unknown target: {name}", hint=f"there are: {', '.join(known)}")
+    folder, *more = find_target(target)
     try:
-        return load_catalogue(PROFILES_ROOT / name, params_models=params_models(name))
+        return load_catalogue(folder, more=more, models_of=params_models, sources=sources)
     except ProfileError as error:
         raise UsageError(str(error)) from error
+
+
+def find_target(target: str | None, *also: Path) -> tuple[Path, ...]:
+    """A target's own folder, then those with further profiles of it; `also` need not be there.
+
+    Raises:
+        UsageError: there is no such target.
+    """
+    name = target or DEFAULT_TARGET
+    roots = tuple(dict.fromkeys((*_roots(), *also)))
+    known = target_names(roots)
+    if name not in known:
+        hint = f"there are: {', '.join(known)}; your own: --profiles-dir or ${PROFILES_VARIABLE}"
+        raise UsageError(f"unknown target: {name}", hint=hint)
+    return target_folders(name, roots)
+
+
+def _roots() -> tuple[Path, ...]:
+    roots = profiles_roots()
+    for root in roots:
+        if not root.is_dir():
+            hint = f"correct --profiles-dir or ${PROFILES_VARIABLE}"
+            raise UsageError(f"there is no folder {root}", hint=hint)
+    return roots
 
 
 def specify(order: Order) -> CampaignSpec:
@@ -80,24 +113,22 @@ def specify(order: Order) -> CampaignSpec:
     Raises:
         UsageError: what is wrong with it, or with the target's files.
     """
+    if (git := check_git()).status == "missing":
+        raise UsageError(f"{git.name} is needed, {git.found}", hint=git.advice)
     spec = _base(order)
-    spec = replace(
+    return replace(
         spec,
         operator=_operator(spec, order),
         mode=order.mode or spec.mode,
         seed=_seed(spec, order),
-        profiles=_chosen(spec, order),
+        profiles=_at_scale(spec, order, _chosen(spec, order)),
+        snapshots=spec.snapshots if order.snapshots is None else order.snapshots,
     )
-    if (git := check_git()).status == "missing":
-        raise UsageError(f"{git.name} is needed, {git.found}", hint=git.advice)
-    if problems := check_sources(spec.catalogue):
-        raise UsageError(str(ProfileError(problems)))
-    return spec
 
 
 def _base(order: Order) -> CampaignSpec:
     if order.file is None:
-        catalogue = read_catalogue(order.target)
+        catalogue = read_catalogue(order.target, sources=True)
         return CampaignSpec(
             catalogue=catalogue,
             operator="reference",
@@ -111,9 +142,7 @@ def _base(order: Order) -> CampaignSpec:
     if order.target is not None:
         raise UsageError("--target and a campaign file are both given: the file names its target")
     try:
-        target = load_campaign(order.file).catalogue.target.name
-        # Once more, now that it is known what the behaviours of this target's users can be told.
-        return load_campaign(order.file, params_models=params_models(target))
+        return load_campaign(order.file, roots=_roots(), models_of=params_models, sources=True)
     except ProfileError as error:
         raise UsageError(str(error)) from error
 
@@ -121,11 +150,21 @@ def _base(order: Order) -> CampaignSpec:
 def _operator(spec: CampaignSpec, order: Order) -> str:
     operator = order.operator or spec.operator
     if operator in OPERATORS:
+        _require_history(spec, operator)
         return operator
     message = f"unknown operator: {operator}"
     if order.operator is None:
         message = _placed(order, "operator", message)
     raise UsageError(message, hint=f"there are: {', '.join(OPERATORS)}")
+
+
+def _require_history(spec: CampaignSpec, operator: str) -> None:
+    if operator != "history":
+        return
+    try:
+        load_history(spec.catalogue.target.folder)
+    except ProfileError as error:
+        raise UsageError(f"there is no history that could be repeated: {error}") from error
 
 
 def _seed(spec: CampaignSpec, order: Order) -> int:
@@ -153,6 +192,20 @@ def _chosen(spec: CampaignSpec, order: Order) -> tuple[Profile, ...]:
     return profiles[: order.first]
 
 
+def _at_scale(
+    spec: CampaignSpec, order: Order, profiles: tuple[Profile, ...]
+) -> tuple[Profile, ...]:
+    """Each at the scale that was asked for; a ladder's others stay as they are."""
+    if order.scale is None:
+        return profiles
+    full = spec.catalogue.full_scale
+    if not any(profile.id in full for profile in profiles):
+        named = ", ".join(profile.id for profile in profiles)
+        hint = f"these have one: {', '.join(full) or 'none'}"
+        raise UsageError(f"no full scale is written down for {named}", hint=hint)
+    return tuple(full.get(profile.id, profile) for profile in profiles)
+
+
 def _named_twice(profiles: tuple[Profile, ...]) -> str:
     counted = Counter(profile.id for profile in profiles)
     return ", ".join(name for name, times in counted.items() if times > 1)
@@ -177,10 +230,11 @@ def estimated_s(plan: Plan) -> float:
     """Roughly how long the plan takes when every repair is prompt, seconds.
 
     Start-up and calibration; then for each trial four clean periods, a few seconds each for
-    growth, detection and deployment, and the confirmation.
+    growth, detection and deployment, the confirmation, and the gates.
     """
     timings = plan.timings
     detect_s = 6.0
-    per_trial = 4 * timings.clean_period_s + 3 * detect_s + timings.confirm_s(detect_s)
+    gates_s = 8.0
+    per_trial = 4 * timings.clean_period_s + 3 * detect_s + timings.confirm_s(detect_s) + gates_s
     start_up = 20.0 * (len(plan.profiles) if plan.mode == "isolated" else 1)
     return start_up + per_trial * len(plan.profiles)

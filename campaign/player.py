@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
+from operators import Repair
 from prometheus_client import CollectorRegistry
 
 from campaign.adapters.journal import JournalError, JournalInUseError, open_journal, run_lock
@@ -40,8 +40,8 @@ class Performance:
     on_rig: Callable[[Rig], None] = lambda _: None
     #: awaited at the end while the stack is still up, under the last trial's full load
     hold: Callable[[Rig, Campaign], Awaitable[None]] | None = None
-    #: other fixes for the reference operator, by profile
-    fixes: dict[str, Path] = field(default_factory=dict)
+    #: what the reference operator does in a trial (by its index) instead of the profile's own fix
+    repairs: Mapping[int, Repair] = field(default_factory=dict)
 
 
 async def play(performance: Performance) -> Campaign:
@@ -85,7 +85,7 @@ async def _play(performance: Performance) -> Campaign:
             catalogue=catalogue,
             options=performance.options,
             deployments_file=run.deployment_records,
-            fixes=performance.fixes,
+            repairs=performance.repairs,
         )
         shell = Shell(ports, observers=performance.observers)
         performance.on_shell(shell)

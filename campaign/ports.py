@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from campaign.model import (
+    AssertionResult,
     Assignment,
     Calibration,
     DeploymentFinished,
@@ -18,6 +19,7 @@ from campaign.model import (
     Profile,
     Sample,
     SessionResult,
+    Snapshot,
 )
 
 
@@ -83,9 +85,17 @@ class Stack(Protocol):
     """The processes a campaign needs."""
 
     async def prepare(
-        self, plan: Plan, *, fresh: bool, revision: str | None, calibration: Calibration | None
+        self,
+        plan: Plan,
+        *,
+        trial: int,
+        fresh: bool,
+        revision: str | None,
+        calibration: Calibration | None,
     ) -> Ready:
-        """Start what does not run, deploy `revision` (None: unmodified), calibrate when not given.
+        """Start what does not run, deploy `revision`, calibrate when not given.
+
+        None deploys what `trial` starts with: the unmodified app, unless arranged otherwise.
 
         Raises:
             PortError: a component did not come up.
@@ -147,8 +157,30 @@ class Operator(Protocol):
         """Work on one ticket until it is resolved or given up; cancellable at any await."""
 
 
+class Gates(Protocol):
+    """The audit of the live app, from outside."""
+
+    def audit(self, trial: int, audit: str) -> AsyncIterator[AssertionResult]:
+        """What each assertion found, as soon as it is found; `audit` is unique in a campaign.
+
+        Each takes `Timings.assertion_s` at the most. Whoever stops listening ends them.
+
+        Raises:
+            PortError: the gates cannot be run at all.
+        """
+
+
 class Archive(Protocol):
     """What is kept of a trial beside the journal."""
+
+    async def take_snapshot(self, snapshot: str) -> Snapshot:
+        """Keep the database and the ledger as they are now, with the load off.
+
+        A second time under the same id gives the first one.
+
+        Raises:
+            PortError: it could not be kept; too little room on the disk, for instance.
+        """
 
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None: ...
 
@@ -173,4 +205,5 @@ class Ports:
     metrics: Metrics
     database: Database
     operator: Operator
+    gates: Gates
     archive: Archive

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from campaign.adapters.calibration import calibrate
 from campaign.adapters.database import Probes, TargetDatabase
+from campaign.adapters.database.audits import AuditDatabase
 from campaign.adapters.deployments import Deployments
 from campaign.adapters.loadgen import LoadgenClient
 from campaign.adapters.prometheus import PrometheusClient
 from campaign.adapters.workspace import Workspace
 from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.doctor import WHEELS_DIR
+from campaign.gates import AppFailedError, GateRunner, prepare_gates
 from campaign.identity import IdentityError
-from campaign.model import Calibration, Invariant, Plan, Timings
+from campaign.model import Calibration, Invariant, Plan, Snapshot, Timings
+from campaign.past import Past
 from campaign.ports import ComponentChange, PortError, Ready
 from campaign.runs import RunFolder
 from campaign.seeding import recipe
+from campaign.snapshots import take
 from campaign.stack import (
     ComponentUp,
+    DatabaseSource,
     LoadgenSettings,
     LocalStack,
     LocalStackConfig,
     StackError,
     SupervisorSettings,
-    TemplateRecipe,
+    cache_place,
 )
 from campaign.supervisor.environments import EnvironmentRefusedError
 from chaos_profiles import Catalogue, TooSlowError, calibrated, load_target_data, rules_yaml
@@ -45,8 +50,10 @@ class RigOptions:
     sandbox: bool = True
     #: where this process serves its own /metrics, for Prometheus to scrape
     daemon_port: int | None = None
-    #: the app that a fresh trial starts with: as delivered, with these applied
-    patches: tuple[Path, ...] = ()
+    #: what a fresh trial (by its index) starts with: the app as delivered, with these applied
+    starts: Mapping[int, Sequence[Path]] = field(default_factory=dict)
+    #: the folder of the campaigns that others originate from; None: beside them
+    campaigns: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +63,9 @@ class Lines:
     load: LoadgenClient
     metrics: PrometheusClient
     database: TargetDatabase
+    probes: Probes
     deployments: Deployments
+    gates: GateRunner
 
 
 class Rig:
@@ -94,23 +103,34 @@ class Rig:
         return self._stack
 
     async def prepare(
-        self, plan: Plan, *, fresh: bool, revision: str | None, calibration: Calibration | None
+        self,
+        plan: Plan,
+        *,
+        trial: int,
+        fresh: bool,
+        revision: str | None,
+        calibration: Calibration | None,
     ) -> Ready:
         """See `ports.Stack`."""
         try:
+            past = Past.of(plan.origin, run=self._run, root=self._options.campaigns)
+            if past is not None:
+                await past.take_over(self.workspace, fresh=fresh)
             first = await self.workspace.create(self._catalogue.target.app_dir)
-            database = recipe(
-                self._catalogue.target, source=await self.export(first), revision=first
-            )
+            database = await self._database(first, past)
             has_run_before = self._run.stack_record.exists()
             if self._stack is None:
                 await self._start(plan, database)
+            start = first if past is None else past.origin.revision
             if fresh:
                 if has_run_before:
                     await self._refresh(database)
-                await self.workspace.reset_to(first)
-            await self.run_revision(revision or await self._patched(first))
-            measured = calibration or await self._calibrate()
+                if past is not None:
+                    await past.require_same(self.superuser_dsn)
+                await self.workspace.reset_to(start)
+            await self._serve(revision or await self._start_of(trial, start), first=first)
+            recorded = calibration or (past and past.origin.calibration)
+            measured = recorded or await self._calibrate()
             invariants = calibrated(plan.invariants, measured.healthy_p95_s)
             await self._judge_by(invariants, plan.timings)
         except (IdentityError, StackError) as error:
@@ -119,6 +139,8 @@ class Rig:
             raise PortError("calibration", str(error)) from error
         except EnvironmentRefusedError as error:
             raise PortError("app", f"its requirements cannot be installed: {error}") from error
+        except AppFailedError as error:
+            raise PortError("app", f"what the gates ask it by: {error}") from error
         return Ready(revision=self._revision, invariants=invariants, calibration=measured)
 
     async def changes(self) -> AsyncIterator[ComponentChange]:
@@ -160,15 +182,36 @@ class Rig:
         """The revision's files, read-only, in a folder of their own."""
         return await self.workspace.export(revision, self._run.deployments / revision)
 
+    async def take_snapshot(self, snapshot: str) -> Snapshot:
+        """See `ports.Archive`."""
+        if self._stack is None:
+            raise PortError("stack", "it does not run yet")
+        return await take(snapshot, run=self._run, stack=self._stack, ledger=self.lines.probes)
+
+    @property
+    def superuser_dsn(self) -> str:
+        assert self._stack is not None  # noqa: S101 - asked for while it runs
+        return self._stack.addresses.database.superuser_dsn
+
     # -- how ------------------------------------------------------------------------------------
 
-    async def _start(self, plan: Plan, database: TemplateRecipe) -> None:
+    async def _database(self, first: str, past: Past | None) -> DatabaseSource:
+        """Where a fresh trial's database comes from."""
+        if past is not None and past.snapshot is not None:
+            return past.snapshot
+        return recipe(self._catalogue.target, source=await self.export(first), revision=first)
+
+    async def _start(self, plan: Plan, database: DatabaseSource) -> None:
         rules = self._write_rules(calibrated(plan.invariants, 0.0), plan.timings)
         config = LocalStackConfig(
             run_dir=self._run.path,
             database=database,
-            loadgen=LoadgenSettings(target=plan.target, seed=plan.seed),
-            supervisor=SupervisorSettings(wheels_dir=WHEELS_DIR, sandbox=self._options.sandbox),
+            loadgen=LoadgenSettings(clients=self._catalogue.target.clients, seed=plan.seed),
+            supervisor=SupervisorSettings(
+                command=self._catalogue.target.command,
+                wheels_dir=WHEELS_DIR,
+                sandbox=self._options.sandbox,
+            ),
             rule_files=(rules,),
             daemon_port=self._options.daemon_port,
         )
@@ -185,37 +228,66 @@ class Rig:
                 where.database.superuser_dsn, data=data, usage=self._catalogue.target.ledger.usage
             )
         )
-        self._lines = Lines(
-            load=load,
-            metrics=metrics,
-            database=target_database,
-            deployments=Deployments(where.supervisor_socket),
+        audits = await self._open.enter_async_context(
+            AuditDatabase(where.database.superuser_dsn, ledger_file=self._run.ledger)
         )
         probes = Probes(
             where.database.superuser_dsn,
+            maintenance_dsn=where.database.maintenance_dsn,
             target=self._catalogue.target,
             ledger=load,
             ledger_file=self._run.ledger,
             registry=self._registry,
         )
+        self._lines = Lines(
+            load=load,
+            metrics=metrics,
+            database=target_database,
+            probes=probes,
+            deployments=Deployments(where.supervisor_socket),
+            gates=GateRunner(
+                app_socket=where.app_socket,
+                database=audits,
+                target=plan.target,
+                document=self._run.app_document,
+                cache_dir=_gates_cache(),
+                seed=plan.seed,
+                patience_s=plan.timings.assertion_s,
+            ),
+        )
         await self._open.enter_async_context(probes)
         self._running.set()
 
-    async def _patched(self, first: str) -> str:
-        """The revision that a fresh trial starts with."""
-        if not self._options.patches:
+    async def _serve(self, revision: str, *, first: str) -> None:
+        """Deploy it; what the app as delivered says of itself is kept before anything else runs."""
+        if not self._run.app_document.exists():
+            assert self._stack is not None  # noqa: S101 - prepare started it
+            await self.run_revision(first)
+            await prepare_gates(
+                self._stack.addresses.app_socket,
+                document=self._run.app_document,
+                cache_dir=_gates_cache(),
+            )
+            if revision == first:
+                return
+        await self.run_revision(revision)
+
+    async def _start_of(self, trial: int, first: str) -> str:
+        """The revision that the trial starts with, when it is fresh."""
+        patches = self._options.starts.get(trial, ())
+        if not patches:
             return first
         shell = WorkspaceShell(self.workspace.path, confined=self._options.sandbox)
-        for patch in self._options.patches:
+        for patch in patches:
             done = await shell.run(("git", "apply", "-"), stdin=patch.read_bytes())
             if done.exit_code != 0:
                 raise PortError("workspace", f"{patch} does not apply: {done.output.strip()}")
-        names = ", ".join(patch.parent.name for patch in self._options.patches)
+        names = ", ".join(patch.parent.name for patch in patches)
         commit = await self.workspace.commit_object(f"Start with {names}", at=time.time())
         await self.workspace.adopt(commit.sha)
         return commit.sha
 
-    async def _refresh(self, database: TemplateRecipe) -> None:
+    async def _refresh(self, database: DatabaseSource) -> None:
         """A new database for an isolated trial; the load is off, the ledger starts anew."""
         assert self._stack is not None  # noqa: S101 - prepare looked
         await self.lines.load.apply((), load_id="fresh")
@@ -241,3 +313,8 @@ class Rig:
         assert self._stack is not None  # noqa: S101 - it was started before
         self._write_rules(invariants, timings)
         await self._stack.reload_rules()
+
+
+def _gates_cache() -> Path:
+    """What the gates make of a document, for all campaigns on this machine."""
+    return cache_place() / "gates"

@@ -90,6 +90,21 @@ class RunFolder:
         return self.path / "ledger.jsonl"
 
     @property
+    def app_document(self) -> Path:
+        """The OpenAPI document of the app as it was delivered."""
+        return self.path / "openapi.json"
+
+    @property
+    def snapshots(self) -> Path:
+        """The states that its trials started in; can be removed to make room."""
+        return self.path / "snapshots.db"
+
+    @property
+    def history(self) -> Path:
+        """The workspace's bare repository, as git can be told from anywhere."""
+        return self.path.absolute() / "workspace.git"
+
+    @property
     def stack_record(self) -> Path:
         """What its stack has outside of this folder; there once a stack was started."""
         return self.path / "stack.json"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from campaign.adapters.journal import JournalError, open_reader, run_holder
 from campaign.machine import Campaign, fold
+from campaign.model import Event
 from campaign.runs import RunFolder
 from reports import summarise
 from reports.view import phase_name
@@ -17,8 +19,17 @@ async def read_campaign(run: RunFolder) -> Campaign | None:
     Raises:
         JournalError: it cannot be read or trusted.
     """
+    return fold(await read_events(run))
+
+
+async def read_events(run: RunFolder) -> Sequence[Event]:
+    """Everything that has happened, oldest first.
+
+    Raises:
+        JournalError: it cannot be read or trusted.
+    """
     async with open_reader(run.journal) as journal:
-        return fold(await journal.read())
+        return await journal.read()
 
 
 async def read_state(run: RunFolder) -> dict[str, Any]:

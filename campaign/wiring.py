@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
 from operators import (
+    Deed,
     Equipment,
+    HistoryBook,
+    HistoryOperator,
     NoOperator,
     ReferenceOperator,
     Repair,
@@ -21,12 +24,22 @@ from operators import (
 from campaign.adapters.deployments import unfinished
 from campaign.adapters.workspace import UnfitTreeError
 from campaign.adapters.workspace_shell import WorkspaceShell
-from campaign.model import DeploymentFinished, DeploymentOutcome, Event, LoadVector, Plan, Profile
+from campaign.model import (
+    AssertionResult,
+    DeploymentFinished,
+    DeploymentOutcome,
+    Event,
+    LoadVector,
+    Plan,
+    Profile,
+    Snapshot,
+)
 from campaign.ports import Journal, Observation, Operator, PortError, Ports
 from campaign.rig import Rig, RigOptions
 from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentResult
 from chaos_profiles import Catalogue
+from chaos_profiles.history import load_history
 
 
 class SystemClock:
@@ -48,6 +61,9 @@ class RigPorts:
     """The ports that lead to a running stack, by way of its rig."""
 
     rig: Rig
+    #: before the ids of growths and audits: a replay's database remembers those of the campaign
+    #: that it was copied from
+    mark: str = ""
 
     async def apply(self, load: LoadVector, *, load_id: str) -> None:
         await self.rig.lines.load.apply(load, load_id=load_id)
@@ -56,7 +72,10 @@ class RigPorts:
         return await self.rig.lines.metrics.observe()
 
     async def grow(self, profile: Profile, *, growth_id: str) -> int:
-        return await self.rig.lines.database.grow(profile, growth_id=growth_id)
+        return await self.rig.lines.database.grow(profile, growth_id=f"{self.mark}{growth_id}")
+
+    def audit(self, trial: int, audit: str) -> AsyncIterator[AssertionResult]:
+        return self.rig.lines.gates.audit(trial, f"{self.mark}{audit}")
 
     async def deploy(self, deployment: str, revision: str, source: Path) -> DeploymentOutcome:
         """What the supervisor says, once what it runs is known to be the commit.
@@ -101,6 +120,9 @@ class RunArchive:
     #: the supervisor's records: its own while it runs, ours to read when it does not
     deployments_file: Path
 
+    async def take_snapshot(self, snapshot: str) -> Snapshot:
+        return await self.rig.take_snapshot(snapshot)
+
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
         await self.rig.workspace.tag(f"trial-{trial + 1:02d}-{profile}", revision)
 
@@ -119,15 +141,36 @@ class RunArchive:
         return await self.rig.lines.deployments.results()
 
 
-def repair_book(catalogue: Catalogue, plan: Plan, *, fixes: dict[str, Path]) -> RepairBook:
-    """The reference operator's private channel; `fixes` replaces a profile's own patch."""
+def repair_book(
+    catalogue: Catalogue, plan: Plan, *, repairs: Mapping[int, Repair] | None = None
+) -> RepairBook:
+    """The reference operator's private channel; `repairs` stand in for the profiles' own."""
 
     def repair(trial: int) -> Repair:
+        if repairs is not None and trial in repairs:
+            return repairs[trial]
         profile = plan.profiles[trial]
-        patch = fixes.get(profile.id) or catalogue.fix_patch(profile)
-        return Repair(patch=patch.read_text(), root_cause=profile.title)
+        return Repair(patch=catalogue.fix_patch(profile).read_text(), root_cause=profile.title)
 
     return repair
+
+
+def history_book(catalogue: Catalogue, plan: Plan) -> HistoryBook:
+    """What an earlier campaign's operator did, by the trial's profile.
+
+    Raises:
+        ProfileError: the target has no history.
+    """
+    past = load_history(catalogue.target.folder)
+
+    def deed(trial: int) -> Deed | None:
+        found = past.get(plan.profiles[trial].id)
+        if found is None:
+            return None
+        patch = None if found.patch is None else found.patch.read_text()
+        return Deed(did=found.did, patch=patch, resolved=found.outcome == "resolved")
+
+    return deed
 
 
 def wire(
@@ -138,10 +181,10 @@ def wire(
     catalogue: Catalogue,
     options: RigOptions,
     deployments_file: Path,
-    fixes: dict[str, Path] | None = None,
+    repairs: Mapping[int, Repair] | None = None,
 ) -> Ports:
     """Everything the shell needs."""
-    lines = RigPorts(rig=rig)
+    lines = RigPorts(rig=rig, mark=f"{plan.campaign}-" if plan.mode == "replay" else "")
     equipment = Equipment(
         sandbox=WorkspaceShell(rig.workspace.path, confined=options.sandbox),
         workspace=WorkspaceTools(rig=rig),
@@ -149,8 +192,10 @@ def wire(
     )
     operator: Operator = NoOperator()
     if plan.operator == "reference":
-        book = repair_book(catalogue, plan, fixes=fixes or {})
+        book = repair_book(catalogue, plan, repairs=repairs)
         operator = ReferenceOperator(equipment, book)
+    elif plan.operator == "history":
+        operator = HistoryOperator(equipment, history_book(catalogue, plan))
     return Ports(
         clock=SystemClock(),
         journal=journal,
@@ -159,6 +204,7 @@ def wire(
         metrics=lines,
         database=lines,
         operator=operator,
+        gates=lines,
         archive=RunArchive(
             rig=rig, under_way=equipment.under_way, deployments_file=deployments_file
         ),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.model import Budget, LoadVector, Mode, Plan, Profile, Timings
-from chaos_profiles.catalogue import PROFILES_ROOT, Catalogue, target_names
+from chaos_profiles.catalogue import PROFILES_ROOT, Catalogue, target_folders, target_names
 from chaos_profiles.checks import ParamsModels, check_load
 from chaos_profiles.document import Document, read_document
-from chaos_profiles.loader import load_catalogue, load_vector
+from chaos_profiles.loader import ModelsOf, load_catalogue, load_vector
 from chaos_profiles.problems import Problem, ProfileError, did_you_mean
 from chaos_profiles.schema import CampaignFile
 from chaos_profiles.validation import validate
@@ -29,6 +29,8 @@ class CampaignSpec:
     base_load: LoadVector
     timings: Timings
     budget: Budget
+    #: a continuous campaign keeps the state that each trial starts in
+    snapshots: bool = True
 
     def plan(self, campaign: str) -> Plan:
         """The plan of a campaign of that name."""
@@ -43,26 +45,35 @@ class CampaignSpec:
             base_load=self.base_load,
             timings=self.timings,
             budget=self.budget,
+            snapshots=self.snapshots and self.mode == "continuous",
         )
 
 
 def load_campaign(
-    file: Path, *, root: Path = PROFILES_ROOT, params_models: ParamsModels | None = None
+    file: Path,
+    *,
+    roots: Sequence[Path] = (PROFILES_ROOT,),
+    models_of: ModelsOf | None = None,
+    sources: bool = False,
 ) -> CampaignSpec:
-    """The campaign in `file`, against the targets under `root`.
+    """The campaign in `file`, against the targets under `roots`; see `load_catalogue`.
 
     Raises:
         ProfileError: with all that is wrong with the file, or with the target it names.
     """
     document = read_document(file)
     content = validate(document, CampaignFile)
-    targets = target_names(root)
+    targets = target_names(roots)
     if content.target not in targets:
         message = f"no such target; {did_you_mean(content.target, targets)}"
         raise ProfileError([document.problem(("target",), message)])
     timings = Timings(**content.timings.model_dump())
-    catalogue = load_catalogue(root / content.target, params_models=params_models, timings=timings)
-    problems = list(_problems(document, content, catalogue, params_models or {}, timings))
+    folder, *more = target_folders(content.target, roots)
+    catalogue = load_catalogue(
+        folder, more=more, models_of=models_of, timings=timings, sources=sources
+    )
+    models = {} if models_of is None else models_of(catalogue.target.clients)
+    problems = list(_problems(document, content, catalogue, models, timings))
     if problems:
         raise ProfileError(problems)
     return _spec(content, catalogue, timings)
@@ -82,7 +93,7 @@ def _problems(
             yield document.problem(("profiles", number), str(exc.args[0]))
     yield from check_load(
         document,
-        "base_load",
+        ("base_load",),
         content.base_load or [],
         behaviours=catalogue.target.behaviours,
         params_models=params_models,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign.model import Invariant, LoadVector, Profile
 from chaos_profiles.problems import did_you_mean
 
-#: where the targets' folders lie
+#: where our own targets' folders lie
 PROFILES_ROOT = Path(__file__).resolve().parent
+#: names folders of the user's own, laid out as ours; separated as in PATH
+PROFILES_VARIABLE = "RATCHET_PROFILES"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,8 @@ class Target:
     requirements: str
     database: str
     role: str
+    #: what `loadgen.clients` loads the behaviours from: a module's name or a file's path
+    clients: str
     #: the operations that each behaviour calls
     behaviours: dict[str, tuple[str, ...]]
     base_load: LoadVector
@@ -53,6 +58,8 @@ class Catalogue:
     profiles: tuple[Profile, ...]
     #: where each profile's patches are, by its id
     folders: Mapping[str, Path]
+    #: what `--scale full` plays instead of the profile of that id
+    full_scale: Mapping[str, Profile] = field(default_factory=dict)
 
     def profile(self, name: str) -> Profile:
         """By its id (`missing_index`) or its folder's name (`01_missing_index`).
@@ -87,6 +94,19 @@ def place(folder: str) -> int:
     return int(folder.partition("_")[0])
 
 
-def target_names(root: Path = PROFILES_ROOT) -> tuple[str, ...]:
-    """The targets that have a folder under `root`."""
-    return tuple(sorted(file.parent.name for file in root.glob("*/target.yaml")))
+def profiles_roots() -> tuple[Path, ...]:
+    """Where the targets' folders lie: our own, then the user's ($RATCHET_PROFILES)."""
+    own = os.environ.get(PROFILES_VARIABLE, "").split(os.pathsep)
+    return (PROFILES_ROOT, *(Path(folder).absolute() for folder in own if folder))
+
+
+def target_names(roots: Iterable[Path]) -> tuple[str, ...]:
+    """The targets that have a folder under one of `roots`."""
+    found = {file.parent.name for root in roots for file in root.glob("*/target.yaml")}
+    return tuple(sorted(found))
+
+
+def target_folders(name: str, roots: Iterable[Path]) -> tuple[Path, ...]:
+    """The target's own folder, then those that hold further profiles of it."""
+    folders = [root / name for root in roots if (root / name).is_dir()]
+    return tuple(sorted(folders, key=lambda folder: not (folder / "target.yaml").is_file()))

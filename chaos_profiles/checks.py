@@ -8,24 +8,50 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ValidationError
 
 from campaign.model import Timings
-from chaos_profiles.catalogue import place
+from chaos_profiles.catalogue import place, short_name
 from chaos_profiles.document import Document, KeyPath
 from chaos_profiles.growth import GrowthError, TargetData
 from chaos_profiles.problems import Problem, did_you_mean
 from chaos_profiles.promql import ExpressionError, expand, names_in
-from chaos_profiles.schema import InvariantEntry, InvariantsFile, LoadEntry, ProfileFile
+from chaos_profiles.schema import (
+    InvariantEntry,
+    InvariantsFile,
+    LoadEntry,
+    ProfileFile,
+    TargetFile,
+)
 from chaos_profiles.validation import problems_of
 
 #: Each profile loads its rows under ids of its own: place n in the ladder has n * this and up.
 RESERVED_IDS = 1_000_000_000
 
+#: What one process of the load generator was measured to send at most, requests/s.
+MAX_OFFERED_HZ = 10_000.0
+#: As many users as it takes.
+MAX_USERS = 5_000
+#: The behaviour by which a machine is calibrated before any trial.
+CALIBRATED = "canary"
+
 #: The pydantic model of each behaviour's `params`: the load generator's, when it is at hand.
 ParamsModels: TypeAlias = Mapping[str, type[BaseModel]]
 
 
+def check_behaviours(
+    document: Document, target: TargetFile, params_models: ParamsModels
+) -> Iterator[Problem]:
+    """The behaviours that target.yaml names against those that its clients have."""
+    if CALIBRATED not in target.behaviours:
+        message = f"{CALIBRATED} is missing: its plainest request is what a machine is measured by"
+        yield document.problem(("behaviours",), message)
+    for name in target.behaviours:
+        if params_models and name not in params_models:
+            message = f"the clients have no such behaviour; {did_you_mean(name, params_models)}"
+            yield document.problem(("behaviours", name), message)
+
+
 def check_load(
     document: Document,
-    key: str,
+    key: KeyPath,
     load: list[LoadEntry],
     *,
     behaviours: Collection[str],
@@ -33,8 +59,14 @@ def check_load(
     timings: Timings,
 ) -> Iterator[Problem]:
     """The load under `key`."""
+    offered_hz = sum(entry.users * entry.rate_hz for entry in load)
+    if offered_hz > MAX_OFFERED_HZ:
+        message = f"{offered_hz:g} requests/s in all: one generator manages {MAX_OFFERED_HZ:g}"
+        yield document.problem(key, message)
+    if (users := sum(entry.users for entry in load)) > MAX_USERS:
+        yield document.problem(key, f"{users} users in all: at most {MAX_USERS} are possible")
     for number, entry in enumerate(load):
-        at = (key, number)
+        at = (*key, number)
         if entry.behaviour not in behaviours:
             hint = did_you_mean(entry.behaviour, behaviours)
             yield document.problem((*at, "behaviour"), f"no such behaviour; {hint}")
@@ -88,17 +120,36 @@ def check_profile(
     if profile.scale == "throughput" and all(e.arrival == "burst" for e in profile.load):
         message = "bursts keep their period, so there is nothing to scale: use none"
         yield document.problem(("scale",), message)
-    for number, entry in enumerate(profile.load):
-        if entry.users * entry.rate_hz * profile.window_s < 1:
-            message = "too low for a single request within window_s"
-            yield document.problem(("load", number, "rate_hz"), message)
+    for at, load in _loads(profile):
+        for number, entry in enumerate(load):
+            if entry.users * entry.rate_hz * profile.window_s < 1:
+                message = "too low for a single request within window_s"
+                yield document.problem((*at, number, "rate_hz"), message)
+
+
+def _loads(profile: ProfileFile) -> Iterator[tuple[KeyPath, list[LoadEntry]]]:
+    """What is played, at either scale."""
+    yield ("load",), profile.load
+    if profile.full_scale is not None:
+        yield ("full_scale", "load"), profile.full_scale.load or []
+
+
+def check_masked_by(
+    document: Document, profile: ProfileFile, profile_id: str, folders: Collection[str]
+) -> Iterator[Problem]:
+    """What masks a profile is another profile of the same target."""
+    known = [short_name(folder) for folder in folders if folder != profile_id]
+    for number, name in enumerate(profile.masked_by):
+        if name not in known:
+            message = f"no other profile of that name; {did_you_mean(name, known)}"
+            yield document.problem(("masked_by", number), message)
 
 
 def check_ids(document: Document, profile_id: str) -> Iterator[Problem]:
     """Every id of the profile's own rows must lie in the range reserved for it."""
     first = place(profile_id) * RESERVED_IDS
     last = first + RESERVED_IDS - 1
-    for key in ("load", "growth", "ratchet"):
+    for key in ("load", "growth", "ratchet", "full_scale"):
         for path, number in _numbers(document.data.get(key), (key,)):
             if number >= RESERVED_IDS and not first <= number <= last:
                 message = f"{number} belongs to another profile: use {first} to {last}"
@@ -120,18 +171,28 @@ def _numbers(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[KeyPath,
 
 
 def check_growth(
-    document: Document, growth: dict[str, Any], data: TargetData | None
+    document: Document, profile: ProfileFile, data: TargetData | None
+) -> Iterator[Problem]:
+    """What is added first, at either scale."""
+    yield from _check_growth(document, ("growth",), profile.growth, data)
+    if profile.full_scale is not None:
+        growth = profile.full_scale.growth or {}
+        yield from _check_growth(document, ("full_scale", "growth"), growth, data)
+
+
+def _check_growth(
+    document: Document, at: KeyPath, growth: dict[str, Any], data: TargetData | None
 ) -> Iterator[Problem]:
     if not growth:
         return
     if data is None:
-        yield document.problem(("growth",), "the target has no data.py that could make rows")
+        yield document.problem(at, "the target has no data.py that could make rows")
         return
     try:
         data.parse(growth)
     except GrowthError as exc:
         for problem in exc.problems:
-            yield document.problem(("growth", *problem.path), problem.message)
+            yield document.problem((*at, *problem.path), problem.message)
 
 
 def check_invariants(document: Document, file: InvariantsFile) -> Iterator[Problem]:

@@ -1,21 +1,14 @@
 """From a target's folder to the campaign's nouns, or to everything that is wrong with it.
 
-    <target>/target.yaml  invariants.yaml  data.py
-    <target>/<NN_name>/profile.yaml  fix.patch  hacks/*.patch
-
-The folder's name is the profile's place in the ladder and its id; nothing else registers it.
-Patches are looked at by `chaos_profiles.sources`, which is slower.
+A folder's name is its profile's place in the ladder and its id; nothing else registers it.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Generic, TypeVar
-
-from pydantic import BaseModel
+from typing import TypeAlias
 
 from campaign.model import (
     Invariant,
@@ -26,156 +19,129 @@ from campaign.model import (
     Timings,
 )
 from chaos_profiles import checks
-from chaos_profiles.catalogue import Catalogue, LedgerQueries, Target, place, short_name
+from chaos_profiles.catalogue import Catalogue, LedgerQueries, Target, short_name
 from chaos_profiles.checks import ParamsModels
-from chaos_profiles.document import Document, read_document
-from chaos_profiles.growth import TargetData, load_target_data
 from chaos_profiles.problems import Problem, ProfileError
 from chaos_profiles.promql import expand
+from chaos_profiles.promtool import check_promql
+from chaos_profiles.reading import File, TargetFiles, read_target
 from chaos_profiles.schema import (
+    FullScaleEntry,
     InvariantEntry,
     InvariantsFile,
     LoadEntry,
     ProfileFile,
     TargetFile,
 )
-from chaos_profiles.validation import validate
+from chaos_profiles.sources import check_sources
 
-_ID = re.compile(r"^\d\d_[a-z][a-z0-9_]*$")
-
-ModelT = TypeVar("ModelT", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _File(Generic[ModelT]):
-    """A file that fits its schema, with the lines it came from."""
-
-    document: Document
-    content: ModelT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """What could be read; None or left out is what could not."""
-
-    target: _File[TargetFile] | None
-    invariants: _File[InvariantsFile] | None
-    #: by profile id, in the ladder's order
-    profiles: dict[str, _File[ProfileFile]]
-    data: TargetData | None
+#: From a target's `clients` (a module's name or a file's path) to the options of each behaviour;
+#: raises ValueError with the reason when there are none to be had.
+ModelsOf: TypeAlias = Callable[[str], ParamsModels]
 
 
 def load_catalogue(
-    folder: Path, *, params_models: ParamsModels | None = None, timings: Timings | None = None
+    folder: Path,
+    *,
+    more: Iterable[Path] = (),
+    models_of: ModelsOf | None = None,
+    timings: Timings | None = None,
+    sources: bool = False,
 ) -> Catalogue:
-    """Everything in `folder`, checked; `params_models` also checks what each behaviour is told.
+    """Everything in `folder`, and the profiles in the folders `more`, checked.
+
+    `models_of` also checks the behaviours and what each is told; `sources` also checks what takes a
+    moment: PromQL by promtool, where there is one, and patches and anti-patterns against the app.
 
     Raises:
         ProfileError: with all that is wrong in all of the files, in the order of files and lines.
     """
     problems: list[Problem] = []
-    read = _read(folder, problems)
-    problems += _cross_checks(read, params_models or {}, timings or Timings())
-    if problems or read.target is None or read.invariants is None:
+    files = read_target(folder, more=more, problems=problems)
+    models = _params_models(folder, files, models_of, problems)
+    problems += _cross_checks(files, models, timings or Timings())
+    if sources:
+        problems += _slow_checks(folder, files)
+    if problems or files.target is None or files.invariants is None:
         raise ProfileError(sorted(problems, key=lambda p: (str(p.file), p.line or 0, p.field)))
+    return _catalogue(folder, files, files.target, files.invariants)
+
+
+def _catalogue(
+    folder: Path, files: TargetFiles, target: File[TargetFile], invariants: File[InvariantsFile]
+) -> Catalogue:
+    profiles = {name: _profile(name, file.content) for name, file in files.profiles.items()}
+    full = {name: file.content.full_scale for name, file in files.profiles.items()}
     return Catalogue(
-        target=_target(folder, read.target),
-        invariants=_invariants(read.invariants.content),
-        profiles=tuple(_profile(name, file.content) for name, file in read.profiles.items()),
-        folders={short_name(name): folder / name for name in read.profiles},
+        target=_target(folder, target),
+        invariants=_invariants(invariants.content),
+        profiles=tuple(profiles.values()),
+        folders={short_name(name): files.folders[name] for name in profiles},
+        full_scale={
+            short_name(name): _at_full_scale(profiles[name], entry)
+            for name, entry in full.items()
+            if entry is not None
+        },
     )
 
 
-def _read(folder: Path, problems: list[Problem]) -> _Read:
-    def attempt(path: Path, model: type[ModelT]) -> _File[ModelT] | None:
-        try:
-            document = read_document(path)
-            return _File(document=document, content=validate(document, model))
-        except ProfileError as exc:
-            problems.extend(exc.problems)
-            return None
-
-    profiles = {
-        name: attempt(folder / name / "profile.yaml", ProfileFile)
-        for name in _profile_folders(folder, problems)
-    }
-    return _Read(
-        target=attempt(folder / "target.yaml", TargetFile),
-        invariants=attempt(folder / "invariants.yaml", InvariantsFile),
-        profiles={name: file for name, file in profiles.items() if file is not None},
-        data=_data(folder),
-    )
-
-
-def _data(folder: Path) -> TargetData | None:
+def _params_models(
+    folder: Path, files: TargetFiles, models_of: ModelsOf | None, problems: list[Problem]
+) -> ParamsModels:
+    if models_of is None or files.target is None:
+        return {}
     try:
-        return load_target_data(folder)
-    except FileNotFoundError:
-        return None
+        return models_of(clients_place(folder, files.target.content))
+    except ValueError as exc:
+        problems.append(files.target.document.problem(("clients",), str(exc)))
+        return {}
 
 
-def _profile_folders(folder: Path, problems: list[Problem]) -> list[str]:
-    """The names of the profiles' folders in order; what looks like one but is none is told."""
-    inner = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    names = [name for name in inner if not name.startswith((".", "__"))]
-    fit = [name for name in names if _ID.match(name)]
-    for name in names:
-        earlier = [other for other in fit if other < name]
-        if message := _name_problem(name, earlier):
-            problems.append(Problem(file=folder / name, line=None, field="", message=message))
-    return fit
-
-
-def _name_problem(name: str, earlier: Iterable[str]) -> str:
-    if not _ID.match(name):
-        return "a profile's folder is named NN_name, such as 07_write_contention: rename it"
-    for other in earlier:
-        if place(other) == place(name):
-            return f"has the same place in the ladder as {other}: give it another number"
-        if short_name(other) == short_name(name):
-            return f"has the same name as {other}: give it another one"
-    return ""
-
-
-def _cross_checks(read: _Read, params_models: ParamsModels, timings: Timings) -> Iterator[Problem]:
+def _cross_checks(files: TargetFiles, models: ParamsModels, timings: Timings) -> Iterator[Problem]:
     """As far as the files that others are checked against could be read."""
-    if read.target:
-        behaviours = read.target.content.behaviours
-        for document, key, entries in _loads(read):
+    if files.target:
+        yield from checks.check_behaviours(files.target.document, files.target.content, models)
+        for document, at, entries in files.loads():
             yield from checks.check_load(
                 document,
-                key,
+                at,
                 entries,
-                behaviours=behaviours,
-                params_models=params_models,
+                behaviours=files.target.content.behaviours,
+                params_models=models,
                 timings=timings,
             )
-    if read.invariants:
-        yield from checks.check_invariants(read.invariants.document, read.invariants.content)
-    for name, file in read.profiles.items():
+    if files.invariants:
+        yield from checks.check_invariants(files.invariants.document, files.invariants.content)
+    for name, file in files.profiles.items():
         yield from checks.check_ids(file.document, name)
-        yield from checks.check_growth(file.document, file.content.growth, read.data)
-        if read.invariants:
-            known = [entry.id for entry in read.invariants.content.invariants]
+        yield from checks.check_growth(file.document, file.content, files.data)
+        yield from checks.check_masked_by(file.document, file.content, name, files.folders)
+        if files.invariants:
+            known = [entry.id for entry in files.invariants.content.invariants]
             yield from checks.check_profile(
                 file.document, file.content, invariants=known, timings=timings
             )
 
 
-def _loads(read: _Read) -> Iterator[tuple[Document, str, list[LoadEntry]]]:
-    """Every load that is written anywhere, and the key that it stands under."""
-    if read.target:
-        yield read.target.document, "base_load", read.target.content.base_load
-    for file in read.profiles.values():
-        yield file.document, "load", file.content.load
-        yield file.document, "ratchet", file.content.ratchet
+def _slow_checks(folder: Path, files: TargetFiles) -> Iterator[Problem]:
+    if files.invariants:
+        yield from check_promql(files.invariants)
+    if files.target:
+        app_dir = (folder / files.target.content.app).resolve()
+        yield from check_sources(files, app_dir=app_dir)
 
 
 def load_vector(entries: Iterable[LoadEntry]) -> LoadVector:
     return tuple(LoadDimension(**entry.model_dump()) for entry in entries)
 
 
-def _target(folder: Path, file: _File[TargetFile]) -> Target:
+def clients_place(folder: Path, content: TargetFile) -> str:
+    """A file's path, or a module's name."""
+    is_file = content.clients.endswith(".py")
+    return str((folder / content.clients).resolve()) if is_file else content.clients
+
+
+def _target(folder: Path, file: File[TargetFile]) -> Target:
     content = file.content
     return Target(
         name=folder.name,
@@ -186,6 +152,7 @@ def _target(folder: Path, file: _File[TargetFile]) -> Target:
         requirements=content.requirements,
         database=content.database.name,
         role=content.database.role,
+        clients=clients_place(folder, content),
         behaviours={name: tuple(calls) for name, calls in content.behaviours.items()},
         base_load=load_vector(content.base_load),
         ledger=LedgerQueries(**content.ledger.model_dump()),
@@ -204,7 +171,18 @@ def _profile(name: str, content: ProfileFile) -> Profile:
         breaks=tuple(content.breaks),
         window_s=content.window_s,
         ratchet=load_vector(content.ratchet),
+        masked_by=tuple(content.masked_by),
+        note=" ".join((content.note or "").split()),
         scale=content.scale,
+    )
+
+
+def _at_full_scale(profile: Profile, entry: FullScaleEntry) -> Profile:
+    """The same profile with what it plays at its symptom's own size."""
+    return replace(
+        profile,
+        growth=profile.growth if entry.growth is None else entry.growth,
+        load=profile.load if entry.load is None else load_vector(entry.load),
     )
 
 
@@ -228,5 +206,6 @@ def _invariant(entry: InvariantEntry, shared: dict[str, str]) -> Invariant:
         offered=promql(entry.offered),
         min_offered=entry.min_offered,
         sources=tuple(entry.sources),
+        select=entry.select,
         latency=latency,
     )

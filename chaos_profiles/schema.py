@@ -5,11 +5,11 @@ Strict: a number in quotes is no number. The descriptions are shown when a key i
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from campaign.model import Arrival, Category, Mode
+from campaign.model import Arrival, Category, LadderMode
 from campaign.model.invariant import Kind, Unit
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -32,8 +32,27 @@ class LoadEntry(_Strict):
     rate_hz: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = Field(
         description="scheduled arrivals per second of each user"
     )
-    arrival: Arrival = "staggered"
-    params: dict[str, Any] = Field(default_factory=dict)
+    arrival: Arrival = Field(
+        default="staggered", description="each user at its own moment, or all at the same one"
+    )
+    params: dict[str, Any] = Field(
+        default_factory=dict, description="what the behaviour is told: its own options"
+    )
+
+
+class FullScaleEntry(_Strict):
+    """The same trial at the size its symptom is known by, for `--scale full`."""
+
+    growth: dict[str, Any] | None = Field(default=None, description="instead of the profile's")
+    load: Annotated[list[LoadEntry], Field(min_length=1)] | None = Field(
+        default=None, description="instead of the profile's"
+    )
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.growth is None and self.load is None:
+            raise ValueError("changes nothing: give it a growth, a load or both")
+        return self
 
 
 class ProfileFile(_Strict):
@@ -46,15 +65,33 @@ class ProfileFile(_Strict):
         min_length=1, description="file:function of the unmodified app, one or more"
     )
     load: list[LoadEntry] = Field(min_length=1, description="what is added to the base load")
-    growth: dict[str, Any] = Field(default_factory=dict)
+    growth: dict[str, Any] = Field(
+        default_factory=dict, description="the rows that are added first: see the target's data.py"
+    )
     breaks: list[Name] = Field(
         min_length=1, description="the invariants that the unmodified app must break"
     )
     window_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = Field(
         description="how long to watch for a violation at full load, seconds"
     )
-    ratchet: list[LoadEntry] = Field(default_factory=list)
-    scale: Literal["none", "throughput"] = "none"
+    ratchet: list[LoadEntry] = Field(
+        default_factory=list, description="what is added to the base load once it is survived"
+    )
+    scale: Literal["none", "throughput"] = Field(
+        default="none",
+        description="throughput: rates are multiplied by how fast this machine is",
+    )
+    full_scale: FullScaleEntry | None = Field(
+        default=None, description="what `--scale full` plays instead"
+    )
+    masked_by: list[Name] = Field(
+        default_factory=list,
+        description="the profiles whose fixes, once in, keep this one from breaking anything",
+    )
+    note: Text | None = Field(
+        default=None,
+        description="what was added so that it breaks on a fast machine too, and why",
+    )
 
 
 class LatencyEntry(_Strict):
@@ -79,15 +116,19 @@ class InvariantEntry(_Strict):
     offered: Text = Field(description="PromQL: observations that the window should have had")
     min_offered: NotNegative = Field(description="with less offered in the window it is idle")
     sources: list[Source] = Field(min_length=1, description="the scrape jobs it reads")
-    select: Text | None = None
-    latency: LatencyEntry | None = None
+    select: Text | None = Field(
+        default=None, description="label matchers of the requests it judges: `$SELECT`"
+    )
+    latency: LatencyEntry | None = Field(
+        default=None, description="how its latency limit `$L` follows from the calibration"
+    )
 
 
 class InvariantsFile(_Strict):
     """invariants.yaml."""
 
     shared: dict[Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")], Text] = Field(
-        default_factory=dict
+        default_factory=dict, description="PromQL by name, for use as `$name`"
     )
     invariants: list[InvariantEntry] = Field(min_length=1, description="the target's SLOs")
 
@@ -118,6 +159,9 @@ class TargetFile(_Strict):
     )
     requirements: Text = Field(description="the app's requirements file, in its folder")
     database: DatabaseEntry = Field(description="the app's database")
+    clients: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*$")] = Field(
+        description="what its users do: a file beside this one (clients.py), or a module"
+    )
     behaviours: dict[Name, list[Name]] = Field(
         min_length=1, description="what users can do, and the operations that it calls"
     )
@@ -148,11 +192,21 @@ class CampaignFile(_Strict):
 
     target: Name = Field(description="the app to play against, such as chat_db_app")
     operator: Text = Field(description="who works on the tickets, such as reference")
-    mode: Mode = "continuous"
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-    #: ids in the order in which they are played; left out: the whole ladder
-    profiles: Annotated[list[Text], Field(min_length=1)] | None = None
-    #: replaces the target's
-    base_load: Annotated[list[LoadEntry], Field(min_length=1)] | None = None
-    timings: TimingsEntry = Field(default_factory=TimingsEntry)
-    budget: BudgetEntry = Field(default_factory=BudgetEntry)
+    mode: LadderMode = Field(
+        default="continuous", description="state carries over, or each trial starts afresh"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        default=1, description="of the load's random choices"
+    )
+    profiles: Annotated[list[Text], Field(min_length=1)] | None = Field(
+        default=None, description="in the order they are played in; left out: the whole ladder"
+    )
+    base_load: Annotated[list[LoadEntry], Field(min_length=1)] | None = Field(
+        default=None, description="instead of the target's"
+    )
+    timings: TimingsEntry = Field(
+        default_factory=TimingsEntry, description="the clockwork, in seconds"
+    )
+    budget: BudgetEntry = Field(
+        default_factory=BudgetEntry, description="what the work on one ticket may cost"
+    )

@@ -7,43 +7,39 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from campaign.model import Profile
-from chaos_profiles.catalogue import Catalogue
 from chaos_profiles.problems import Problem, did_you_mean
+from chaos_profiles.reading import File, TargetFiles
+from chaos_profiles.schema import ProfileFile
 
 _IGNORED = shutil.ignore_patterns("__pycache__", ".*")
 
 
-def check_sources(catalogue: Catalogue) -> tuple[Problem, ...]:
+def check_sources(files: TargetFiles, *, app_dir: Path) -> Iterator[Problem]:
     """Everything that does not fit the unmodified app; takes a moment, since it runs git."""
-    app_dir = catalogue.target.app_dir
     if not app_dir.is_dir():
-        message = f"there is no app in {app_dir}: correct `app`"
-        file = catalogue.target.folder / "target.yaml"
-        return (Problem(file=file, line=None, field="app", message=message),)
+        if files.target:
+            message = f"there is no app in {app_dir}: correct it"
+            yield files.target.document.problem(("app",), message)
+        return
     with tempfile.TemporaryDirectory(prefix="ratchet-sources-") as scratch:
         copy = Path(scratch) / "app"
         shutil.copytree(app_dir, copy, ignore=_IGNORED)
-        return tuple(_problems(catalogue, copy))
+        for name, folder in files.folders.items():
+            yield from _check_patches(folder, copy)
+            if file := files.profiles.get(name):
+                yield from _check_anti_patterns(file, copy)
 
 
-def _problems(catalogue: Catalogue, app: Path) -> Iterator[Problem]:
-    for profile in catalogue.profiles:
-        yield from _check_anti_patterns(catalogue, profile, app)
-        fix = catalogue.fix_patch(profile)
-        if not fix.is_file():
-            message = "is missing: every profile is proven by its reference fix"
-            yield Problem(file=fix, line=None, field="", message=message)
-            continue
-        yield from _check_patches((fix, *catalogue.hacks(profile)), app)
-
-
-def _check_patches(patches: Iterable[Path], app: Path) -> Iterator[Problem]:
-    for patch in patches:
-        complaint = _git_apply_check(patch, app)
+def _check_patches(folder: Path, app: Path) -> Iterator[Problem]:
+    fix = folder / "fix.patch"
+    if not fix.is_file():
+        message = "is missing: every profile is proven by its reference fix"
+        yield Problem(file=fix, line=None, field="", message=message)
+    for patch in (fix, *sorted((folder / "hacks").glob("*.patch"))):
+        complaint = _git_apply_check(patch, app) if patch.is_file() else ""
         if complaint:
             message = f"does not apply to the unmodified app; git says: {complaint}"
             yield Problem(file=patch, line=None, field="", message=message)
@@ -59,30 +55,26 @@ def _git_apply_check(patch: Path, app: Path) -> str:
     return "" if done.returncode == 0 else " ".join(done.stderr.split())
 
 
-def _check_anti_patterns(catalogue: Catalogue, profile: Profile, app: Path) -> Iterator[Problem]:
-    for number, named in enumerate(profile.anti_patterns):
-        file, _, function = named.partition(":")
-        message = _absent(app / file, function)
-        if message:
-            yield Problem(
-                file=catalogue.folder(profile) / "profile.yaml",
-                line=None,
-                field=f"anti_patterns.{number}",
-                message=f"{named}: {message}",
-            )
+def _check_anti_patterns(file: File[ProfileFile], app: Path) -> Iterator[Problem]:
+    for number, named in enumerate(file.content.anti_patterns):
+        source, _, function = named.partition(":")
+        if message := _absent(app / source, function):
+            yield file.document.problem(("anti_patterns", number), f"{named}: {message}")
 
 
 def _absent(file: Path, function: str) -> str:
     if not file.is_file():
         here = (path.name for path in file.parent.glob("*.py"))
         return f"the app has no such file; {did_you_mean(file.name, here)}"
-    defined = set(_definitions(ast.parse(file.read_text(encoding="utf-8")), ""))
+    defined = set(definitions(ast.parse(file.read_text(encoding="utf-8"))))
     return "" if function in defined else f"is not defined there; {did_you_mean(function, defined)}"
 
 
-def _definitions(node: ast.AST, prefix: str) -> Iterator[str]:
-    """Qualified names of the functions and classes in `node`."""
+def definitions(node: ast.AST, prefix: str = "") -> dict[str, ast.AST]:
+    """The functions and classes in `node` by their qualified names, such as `Box.open`."""
+    found: dict[str, ast.AST] = {}
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield f"{prefix}{child.name}"
-            yield from _definitions(child, f"{prefix}{child.name}.")
+            found[f"{prefix}{child.name}"] = child
+            found |= definitions(child, f"{prefix}{child.name}.")
+    return found

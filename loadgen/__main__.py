@@ -9,6 +9,7 @@ from pathlib import Path
 import prometheus_client
 from pydantic import ValidationError
 
+from loadgen.clients import ClientsError
 from loadgen.config import Config
 
 
@@ -30,7 +31,11 @@ def main() -> int:
     from loadgen.process import Process  # noqa: PLC0415
 
     logs.configure(config.log_file)
-    return Process(config).run()
+    try:
+        process = Process(config)
+    except ClientsError as error:
+        parser.error(f"{path}: clients: {error}")
+    return process.run()
 
 
 if __name__ == "__main__":

@@ -107,13 +107,19 @@ def is_object(body: bytes) -> None:
     parsed(body)
 
 
-def holds(key: str, kind: type) -> Callable[[bytes], None]:
-    """Accepts a JSON object with a `key` of this type, by a glance when it is large."""
+def holds(key: str, kind: type, *, at_least: int = 0) -> Callable[[bytes], None]:
+    """Accepts a JSON object with a `key` of this type, by a glance when it is large.
+
+    A list must have `at_least` so many entries, unless it is large.
+    """
     quoted = f'"{key}"'.encode()
 
     def accept(body: bytes) -> None:
         if len(body) <= PARSED_UP_TO_BYTES:
-            fits = isinstance(parsed(body).get(key), kind)
+            value = parsed(body).get(key)
+            fits = isinstance(value, kind)
+            if isinstance(value, list) and len(value) < at_least:
+                raise InvalidAnswerError(f"{len(value)} {key} where there are {at_least} or more")
         else:
             fits = body[:1] == b"{" and body.rstrip()[-1:] == b"}" and quoted in body
         if not fits:

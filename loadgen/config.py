@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +12,8 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: Literal["chat_db_app"]
+    #: what the users do: a module's name, or a file's path (see `loadgen.clients`)
+    clients: str = Field(min_length=1)
     #: the app's public address
     app_socket: Path
     #: for Locust's page, /metrics and the control routes, on 127.0.0.1

@@ -13,7 +13,7 @@ from gevent.event import Event
 from locust.env import Environment
 from locust.stats import stats_history
 
-from loadgen import chat_db_app
+from loadgen.clients import load_clients
 from loadgen.control import Control
 from loadgen.fleet import Fleet
 from loadgen.ledger import Ledger
@@ -31,8 +31,6 @@ _HEALTH_PERIOD_S = 0.05
 
 _DESCRIPTORS = 65_536
 
-_BEHAVIOURS = {"chat_db_app": chat_db_app.BEHAVIOURS}
-
 logger = logging.getLogger("loadgen")
 
 
@@ -44,7 +42,7 @@ class Process:
         self._stop = Event()
         self._instruments = Instruments()
         self._client = UnixHttpClient(str(config.app_socket))
-        self._users = tuple(user_class(kind) for kind in _BEHAVIOURS[config.target])
+        self._users = tuple(user_class(kind) for kind in load_clients(config.clients))
         self._environment = Environment(
             user_classes=list(self._users), host=f"unix:{config.app_socket}", stop_timeout=0.0
         )

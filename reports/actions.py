@@ -16,6 +16,7 @@ from campaign.model import (
     Event,
     Resumed,
     SessionEnded,
+    SnapshotTaken,
     Spend,
     StackFailed,
     StopRequested,
@@ -114,6 +115,16 @@ def _harness(event: Event) -> Act | None:
             return Act(at=at, kind="harness", what="command failed", detail=detail, is_error=True)
         case ComponentUp():
             return Act(at=at, kind="harness", what="component up", detail=event.component)
+        case SnapshotTaken():
+            kept = event.snapshot
+            size = words.quantity(kept.size_bytes, "bytes")
+            return Act(
+                at=at,
+                kind="harness",
+                what="snapshot taken",
+                detail=f"{size}, {words.quantity(kept.added_bytes, 'bytes')} of it new",
+                duration_s=kept.duration_s,
+            )
         case StopRequested():
             return Act(at=at, kind="harness", what="stopped", detail=words.short(event.reason, 200))
         case Resumed():

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from campaign.model import Inconclusive, Invariant, Reading, TrialRecord
+from reports import gates
 from reports.view import CampaignView, failure, revision_after, started_at, state, trials
 
 VERDICTS = ("resolved", "unresolved", "immune", "inconclusive")
@@ -67,10 +68,13 @@ def _trial(record: TrialRecord, invariants: tuple[Invariant, ...]) -> dict[str, 
         "deployments_failed": sum(deployment.ok is False for deployment in record.deployments),
         "revision_before": record.revision_before or None,
         "revision": revision_after(record) or None,
+        "snapshot": None if record.snapshot is None else record.snapshot.id,
+        "snapshot_failure": record.snapshot_failure or None,
         "ticket": None if record.ticket is None else record.ticket.id,
         "session_end": record.session_end or None,
         "root_cause": record.root_cause or None,
         "spend": asdict(record.spend),
+        "gates": gates.as_json(record),
         "faults": [asdict(fault) for fault in record.faults],
         "started_at": record.started_at,
         "ended_at": record.ended_at,

@@ -9,6 +9,7 @@ from campaign.model import Inconclusive, Invariant, LoadVector, Profile, Reading
 from reports import loads, measured
 from reports.actions import Act, acts
 from reports.charts import Chart, charts
+from reports.gates import Gates, gates
 from reports.loads import Dimension
 from reports.markers import Marker, markers
 from reports.measured import Measured
@@ -54,6 +55,7 @@ class TrialPage:
     dimensions: tuple[Dimension, ...]
     base_load: LoadVector | None
     full_load: LoadVector | None
+    gates: Gates
     acts: tuple[Act, ...]
     length_s: float
 
@@ -98,6 +100,7 @@ def trial_page(trial: TrialHistory, invariants: tuple[Invariant, ...]) -> TrialP
         dimensions=loads.dimensions(trial),
         base_load=trial.offered("baseline"),
         full_load=trial.offered("full"),
+        gates=gates(record),
         acts=acts(trial),
         length_s=trial.until - record.started_at,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
+from operators import Repair
 
 from campaign.adapters.journal import open_reader
 from campaign.adapters.workspace import Workspace
@@ -63,6 +64,12 @@ async def play(wish: Wish, root: Path, *, name: str) -> Campaign:
         profiles=wish.profiles,
     )
     spec = replace(specify(order), timings=wish.timings)
+    fixes = wish.fixes or {}
+    repairs = {
+        trial: Repair(patch=fixes[profile.id].read_text(), root_cause=profile.title)
+        for trial, profile in enumerate(spec.profiles)
+        if profile.id in fixes
+    }
     async with Host(root) as host:
         return await host.play(
             Performance(
@@ -72,7 +79,7 @@ async def play(wish: Wish, root: Path, *, name: str) -> Campaign:
                 observers=wish.observers,
                 on_shell=wish.on_shell,
                 on_rig=wish.on_rig,
-                fixes=dict(wish.fixes or {}),
+                repairs=repairs,
             )
         )
 

@@ -7,15 +7,27 @@ from itertools import pairwise
 
 from campaign.machine import Campaign
 from campaign.model import (
+    AssertionState,
+    Auditing,
+    CancelGates,
     Command,
     ComponentDown,
     Event,
+    GatesFinished,
     Inconclusive,
     Resolved,
+    RunGates,
     Status,
 )
 
-SPOILT_BY_A_FAULT = {"growing", "disturbed", "repairing", "recovering", "confirming"}
+SPOILT_BY_A_FAULT = {
+    "growing",
+    "disturbed",
+    "repairing",
+    "recovering",
+    "confirming",
+    "auditing",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +58,11 @@ def audit(taken: StepTaken, looks: list[Look]) -> None:
     _commands_are_for_the_trial_at_hand(taken)
     _the_base_load_is_what_was_proved(after)
     _a_fault_makes_it_inconclusive(taken)
+    _gates_run_under_base_load_and_under_a_name_of_their_own(taken)
+    _gates_that_are_left_are_ended(taken)
     verdict, had = after.trial.verdict, before.trial.verdict
     if isinstance(verdict, Resolved) and had is None:
+        assert before.phase.kind == "auditing"
         _a_resolved_trial_was_proved(after, looks)
 
 
@@ -85,12 +100,34 @@ def _a_fault_makes_it_inconclusive(taken: StepTaken) -> None:
         assert isinstance(taken.after.trial.verdict, Inconclusive)
 
 
+def _gates_run_under_base_load_and_under_a_name_of_their_own(taken: StepTaken) -> None:
+    after = taken.after
+    for command in taken.commands:
+        if isinstance(command, RunGates):
+            assert after.phase.kind == "auditing"
+            assert after.load == after.base_load
+            assert command.id.endswith(f"-{after.trial.audits}")
+            assert after.trial.assertions == ()
+
+
+def _gates_that_are_left_are_ended(taken: StepTaken) -> None:
+    """Whoever goes on while they are at work says so; a process that dies takes them along."""
+    before, after = taken.before.phase, taken.after.phase
+    at_work = isinstance(before, Auditing) and before.applied_at is not None
+    if not at_work or taken.before.down or taken.after.down or after.kind == "auditing":
+        return
+    ended = any(isinstance(command, CancelGates) for command in taken.commands)
+    assert ended is not isinstance(taken.event, GatesFinished)
+
+
 def _a_resolved_trial_was_proved(after: Campaign, looks: list[Look]) -> None:
     trial, timings = after.trial, after.plan.timings
     assert trial.violated
     assert trial.first_green_at is not None
     assert trial.confirmed_at is not None
     assert not after.deploying
+    assert trial.assertions
+    assert {result.state for result in trial.assertions} <= {AssertionState.PASS}
     mine = [look for look in looks if look.trial == trial.index]
     deployed_at = trial.last_deployed_at or 0.0
     green, last = trial.first_green_at, trial.confirmed_at

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from campaign.machine import Campaign
 from campaign.model import (
     ApplyLoad,
+    AssertionJudged,
     Command,
     CommandFailed,
     ComponentDown,
@@ -16,17 +17,19 @@ from campaign.model import (
     DataGrown,
     Evaluated,
     Event,
+    GatesFinished,
     GrowData,
     LoadApplied,
     PauseRequested,
     PrepareStack,
     Resumed,
+    RunGates,
     SessionOutcome,
     StackFailed,
     StackReady,
     StopRequested,
 )
-from campaign.testing import CALIBRATION, HEALTHY, make_plan
+from campaign.testing import CALIBRATION, HEALTHY, ScriptedAudit, erring, failing, make_plan
 from campaign.testing.world import STARVED
 from tests.machine_audit import Look, StepTaken, audit
 from tests.machine_kit import Drive
@@ -42,6 +45,7 @@ class Chaos:
     looks: list[Look] = field(default_factory=list)
     offered: str = ""
     deployments: int = 0
+    next_audit: ScriptedAudit = field(default_factory=ScriptedAudit)
 
     def __post_init__(self) -> None:
         self.pending.extend(self.drive.commands)
@@ -120,7 +124,8 @@ class Chaos:
         if isinstance(command, PrepareStack):
             self.send(StackFailed(at=at, trial=trial, component="postgres", reason="broken"))
             return
-        name = {ApplyLoad: "apply_load", GrowData: "grow_data"}.get(type(command), "session")
+        names = {ApplyLoad: "apply_load", GrowData: "grow_data", RunGates: "run_gates"}
+        name = names.get(type(command), "session")
         self.send(
             CommandFailed(at=at, trial=trial, command=name, component="loadgen", reason="broken")
         )
@@ -142,8 +147,27 @@ class Chaos:
                 self.send(DataGrown(at=at, trial=trial, rows=1, duration_s=1.0))
             case ApplyLoad():
                 self.send(LoadApplied(at=at, trial=trial, load_id=command.id))
+            case RunGates():
+                self._audit_app(command)
             case _:
                 pass
+
+    def gates(self, what: str) -> None:
+        """What the next audit is going to find."""
+        audits = {
+            "fail": failing("healthy"),
+            "err": erring("healthy"),
+            "hang": ScriptedAudit(hangs=True),
+        }
+        self.next_audit = audits[what]
+
+    def _audit_app(self, command: RunGates) -> None:
+        at, trial, audit = self.drive.at, command.trial, command.id
+        found, self.next_audit = self.next_audit, ScriptedAudit()
+        for result in found.results:
+            self.send(AssertionJudged(at=at, trial=trial, audit=audit, result=result))
+        if not found.hangs:
+            self.send(GatesFinished(at=at, trial=trial, audit=audit))
 
     def again(self, number: int) -> None:
         """The very same event, once more."""

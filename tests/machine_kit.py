@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from campaign.machine import Campaign, fold, step
 from campaign.model import (
+    AssertionJudged,
+    AssertionResult,
+    Auditing,
     CampaignStarted,
     Command,
     DataGrown,
@@ -14,6 +17,7 @@ from campaign.model import (
     DeploymentRequested,
     Evaluated,
     Event,
+    GatesFinished,
     LoadApplied,
     Plan,
     Sample,
@@ -23,7 +27,7 @@ from campaign.model import (
     TicketResolved,
     TrialRecord,
 )
-from campaign.testing import CALIBRATION, HEALTHY, make_plan
+from campaign.testing import ALL_WELL, CALIBRATION, HEALTHY, make_plan
 from campaign.testing.world import STARVED
 
 BEGAN_AT = 1_000.0
@@ -198,6 +202,28 @@ class Drive:
             )
         )
 
+    # -- the gates ------------------------------------------------------------------------------
+
+    @property
+    def current_audit(self) -> str:
+        return self.campaign.phase.audit if isinstance(self.campaign.phase, Auditing) else "none"
+
+    def judged(self, *results: AssertionResult, audit: str | None = None) -> Drive:
+        named = audit or self.current_audit
+        for result in results:
+            self.send(AssertionJudged(at=self.at, trial=self.index, audit=named, result=result))
+        return self
+
+    def gates_finished(self, *results: AssertionResult, audit: str | None = None) -> Drive:
+        """The gates found `results` and are done."""
+        self.judged(*results, audit=audit)
+        named = audit or self.current_audit
+        return self.send(GatesFinished(at=self.at, trial=self.index, audit=named))
+
+    def pass_gates(self) -> Drive:
+        """The base load is on, and everything that the gates look at is well."""
+        return self.load_applied().gates_finished(*ALL_WELL)
+
     # -- ways to a phase ------------------------------------------------------------------------
 
     @property
@@ -233,8 +259,16 @@ class Drive:
             )
         return self.load_applied()
 
-    def to_healing(self) -> Drive:
+    def to_auditing(self) -> Drive:
+        """The base load is not on yet: the gates have not begun."""
         return self.to_full_load().tick(30)
+
+    def to_gates(self) -> Drive:
+        """The gates are at work."""
+        return self.to_auditing().load_applied()
+
+    def to_healing(self) -> Drive:
+        return self.to_auditing().pass_gates()
 
     def to_second_trial(self) -> Drive:
         return self.to_healing().load_applied()

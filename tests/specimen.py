@@ -15,6 +15,8 @@ from pathlib import Path
 from campaign.machine import step
 from campaign.model import (
     ActionTaken,
+    AssertionResult,
+    AssertionState,
     Budget,
     ComponentDown,
     DeploymentFinished,
@@ -32,7 +34,7 @@ from campaign.model import (
     StartSession,
     TicketResolved,
 )
-from campaign.testing import Planned, Simulation, World
+from campaign.testing import Planned, ScriptedAudit, Simulation, World
 from reports import write_report
 
 #: 2025-11-21 09:00 UTC
@@ -129,6 +131,27 @@ LEVELS = {
     "notification_bytes": (4_600.0, 1_040_000.0),
     "lost_tokens": (0.0, 412.0),
 }
+
+
+def _asserted(gate: str, name: str, state: AssertionState, message: str) -> AssertionResult:
+    return AssertionResult(
+        gate=gate,
+        name=name,
+        state=state,
+        message=message,
+        details={"expected": [1, 2, 3], "actual": [1, 2, 3, HOSTILE], "rate": math.nan},
+        duration_s=0.42,
+    )
+
+
+#: of the trial that a deployment resolved, with one assertion that there was nothing to judge by
+AUDIT = ScriptedAudit(
+    results=(
+        _asserted("functional", "healthy", AssertionState.PASS, "GET /healthz answered 200"),
+        _asserted("correct", "token_counts_are_exact", AssertionState.PASS, "40 of 40 are"),
+        _asserted("correct", "pages_are_complete", AssertionState.SKIPPED, f"no pages {HOSTILE}"),
+    )
+)
 
 
 def _dimension(behaviour: str, users: int, rate_hz: float, *, burst: bool = False) -> LoadDimension:
@@ -358,7 +381,7 @@ def operator(simulation: Simulation, command: StartSession) -> Sequence[Planned]
 
 def simulation(journal: list[Event]) -> Simulation:
     """A campaign ready to be run, its events going to `journal`."""
-    world = SpecimenWorld(plan=plan(), blind=[BLIND])
+    world = SpecimenWorld(plan=plan(), blind=[BLIND], findings={0: AUDIT})
     return Simulation(world, journal, operator=operator, begin_at=BEGAN_AT)
 
 

@@ -6,18 +6,32 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from campaign.cli import doctor, profiles, run, serve, watch
+from campaign.cli import doctor, immunity, profiles, replay, run, serve, watch
 from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
 from campaign.errors import RatchetError
 from campaign.ports import PortError
+from chaos_profiles import PROFILES_VARIABLE
+
+ProfilesDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles-dir",
+        help=f"Folder of your own targets and profiles; else ${PROFILES_VARIABLE}.",
+        file_okay=False,
+        exists=True,
+        resolve_path=True,
+    ),
+]
 
 app = typer.Typer(
     name="ratchet",
@@ -29,7 +43,18 @@ app = typer.Typer(
     "keep alive.\n\n"
     "Exit codes: 0 done, 1 a trial was lost, 2 wrong use, 3 the harness failed.",
 )
+
+
+@app.callback()
+def _everywhere(profiles_dir: ProfilesDirOption = None) -> None:
+    """What stands before any command; what it starts finds the same."""
+    if profiles_dir is not None:
+        os.environ[PROFILES_VARIABLE] = str(profiles_dir)
+
+
 run.register(app)
+replay.register(app)
+immunity.register(app)
 watch.register(app)
 doctor.register(app)
 serve.register(app)

@@ -53,13 +53,18 @@ def daemon_of(runs: Path, how: How) -> ApiClient | None:
 
 def play_here(run: RunFolder, plan: Plan | None, how: How) -> NoReturn:
     """Play `plan` (None: what the journal holds) to its end, and leave with its exit code."""
+    leave(run, perform_here(run, plan, how), as_json=how.as_json)
+
+
+def perform_here(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
+    """Play `plan` (None: what the journal holds) to its end in this process."""
     no_sandbox = require_ready(run)
     if how.journal is not None:
         keep_journal_at(run, how.journal)
     if how.sandbox and no_sandbox:
         tell(f"without a sandbox the app runs as a plain process: {no_sandbox}")
         how = replace(how, sandbox=False)
-    leave(run, asyncio.run(_perform(run, plan, how)), as_json=how.as_json)
+    return asyncio.run(_perform(run, plan, how))
 
 
 async def _perform(run: RunFolder, plan: Plan | None, how: How) -> Campaign:

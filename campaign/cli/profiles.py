@@ -11,7 +11,9 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from campaign.cli.authoring import new, schema
 from campaign.cli.common import JsonOption, print_json
+from campaign.cli.profiles_page import page
 from campaign.cli.verify import verify
 from campaign.model import LoadDimension, Profile
 from campaign.orders import find_profile, read_catalogue
@@ -19,6 +21,9 @@ from chaos_profiles import Catalogue
 
 app = typer.Typer(no_args_is_help=True, help="What can be played, and whether it is proven.")
 app.command("verify", epilog="Example: ratchet profiles verify --profile missing_index")(verify)
+app.command("page", epilog="Example: ratchet profiles page --into docs/profiles.md")(page)
+app.command("new", epilog="Example: ratchet profiles new slow_export --into my_profiles")(new)
+app.command("schema", epilog="Example: ratchet profiles schema > profile.schema.json")(schema)
 
 TargetOption = Annotated[str | None, typer.Option("--target", help="The target app.")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,19 +21,24 @@ from campaign.cli.common import (
 from campaign.cli.ending import leave
 from campaign.cli.playing import How, daemon_of, play_here, play_there
 from campaign.errors import UsageError
-from campaign.model import Finished, Mode, Plan
-from campaign.orders import Order, estimated_s, specify
+from campaign.model import Finished, LadderMode, Plan
+from campaign.orders import Order, Scale, estimated_s, specify
+from campaign.origins import find_origin
 from campaign.runs import find_run, new_name, new_run
 from campaign.states import read_campaign
 
 OperatorOption = Annotated[
-    str | None, typer.Option("--operator", help="Who resolves tickets: reference or none.")
+    str | None, typer.Option("--operator", help="Who resolves tickets: reference, history or none.")
 ]
 TargetOption = Annotated[str | None, typer.Option("--target", help="The target app.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Of the load's random choices.")]
 NameOption = Annotated[str | None, typer.Option("--name", help="The campaign's name.")]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show the plan and how long it takes; start nothing.")
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option("--scale", help="full: at the size that the symptom is known by, if it has one."),
 ]
 HoldOption = Annotated[
     bool,
@@ -41,6 +47,20 @@ HoldOption = Annotated[
 NoSandboxOption = Annotated[
     bool,
     typer.Option("--no-sandbox", help="Run the app as a plain process (no bubblewrap here)."),
+]
+NoSnapshotsOption = Annotated[
+    bool, typer.Option("--no-snapshots", help="Keep no states that trials could be replayed from.")
+]
+RevisionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--revision",
+        help="Start with the code of an earlier campaign: a sha or a tag (trial-02-streaming_txn).",
+    ),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="The campaign of --revision; else the newest that knows it."),
 ]
 HereOption = Annotated[
     bool, typer.Option("--here", help="Play it in this process, even if a daemon runs.")
@@ -76,10 +96,12 @@ def run_campaign(
     target: TargetOption = None,
     seed: SeedOption = None,
     name: NameOption = None,
+    scale: ScaleOption = None,
     *,
     dry_run: DryRunOption = False,
     hold: HoldOption = False,
     no_sandbox: NoSandboxOption = False,
+    no_snapshots: NoSnapshotsOption = False,
     here: HereOption = False,
     journal: JournalOption = None,
     as_json: JsonOption = False,
@@ -93,6 +115,8 @@ def run_campaign(
         seed=seed,
         profiles=None if profiles is None else split_names(profiles),
         first=first,
+        scale=_scale(scale),
+        snapshots=False if no_snapshots else None,
     )
     how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here, journal=journal)
     _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
@@ -105,6 +129,9 @@ def run_trial(
     target: TargetOption = None,
     seed: SeedOption = None,
     name: NameOption = None,
+    scale: ScaleOption = None,
+    revision: RevisionOption = None,
+    source: FromOption = None,
     *,
     dry_run: DryRunOption = False,
     hold: HoldOption = False,
@@ -113,10 +140,32 @@ def run_trial(
     journal: JournalOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Play one profile alone: a fresh database, the unmodified app."""
-    order = Order(target=target, operator=operator, mode="isolated", seed=seed, profiles=(profile,))
+    """Play one profile alone: a fresh database, the unmodified app or --revision.
+
+    The revision's own schema is put on the fresh database when it starts, as at any deployment.
+    """
+    if source is not None and revision is None:
+        raise UsageError("--from says where a --revision is to be looked for, and none is given")
+    order = Order(
+        target=target,
+        operator=operator,
+        mode="isolated",
+        seed=seed,
+        profiles=(profile,),
+        scale=_scale(scale),
+    )
+    here = here or revision is not None
     how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=here, journal=journal)
-    _play(order, runs=runs, name=name, dry_run=dry_run, how=how)
+    start = None if revision is None else _Start(revision=revision, campaign=source)
+    _play(order, runs=runs, name=name, dry_run=dry_run, how=how, start=start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """The code of an earlier campaign, as it was asked for."""
+
+    revision: str
+    campaign: str | None
 
 
 def resume(
@@ -140,7 +189,7 @@ def resume(
     play_here(run, None, how)
 
 
-def _mode(text: str | None) -> Mode | None:
+def _mode(text: str | None) -> LadderMode | None:
     match text:
         case None | "continuous" | "isolated":
             return text
@@ -148,10 +197,29 @@ def _mode(text: str | None) -> Mode | None:
             raise UsageError(f"unknown mode: {text}", hint="there are: continuous, isolated")
 
 
-def _play(order: Order, *, runs: Path, name: str | None, dry_run: bool, how: How) -> None:
+def _scale(text: str | None) -> Scale | None:
+    match text:
+        case None | "full":
+            return text
+        case _:
+            raise UsageError(f"unknown scale: {text}", hint="there is: full")
+
+
+def _play(
+    order: Order,
+    *,
+    runs: Path,
+    name: str | None,
+    dry_run: bool,
+    how: How,
+    start: _Start | None = None,
+) -> None:
     spec = specify(order)
     run = new_run(runs, name or new_name(spec.catalogue.target.name))
     plan = spec.plan(run.name)
+    if start is not None:
+        finding = find_origin(runs, start.revision, campaign=start.campaign, target=plan.target)
+        plan = replace(plan, origin=asyncio.run(finding))
     if dry_run:
         _show_plan(plan, as_json=how.as_json)
         return

@@ -7,6 +7,7 @@ from dataclasses import replace
 from campaign.machine import transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
+    Auditing,
     Baseline,
     Confirming,
     Deployment,
@@ -56,8 +57,7 @@ def _start_anew(campaign: Campaign, event: DeploymentFinished) -> Step:
     match campaign.phase:
         case Baseline() | Repairing() | Recovering() as phase:
             return Step(campaign.evolve(phase=replace(phase, clean_since=None)))
-        case Confirming() if event.ok:
-            # What was confirmed so far is not what runs now.
+        case Confirming() | Auditing() if event.ok:
             return transitions.recover_again(campaign, at=event.at)
         case Healing(applied_at=float()) as phase if not campaign.down:
             return transitions.healed(campaign, phase, at=event.at)

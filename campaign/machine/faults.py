@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from campaign.machine import deployments, transitions
+from campaign.machine import deployments, snapshots, transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
+    Auditing,
     Baseline,
     CommandFailed,
     ComponentDown,
@@ -15,9 +16,11 @@ from campaign.model import (
     Fault,
     Growing,
     Healing,
+    Phase,
     Preparing,
     Recovering,
     Repairing,
+    Snapshotting,
     StackFailed,
 )
 
@@ -39,10 +42,25 @@ def command_failed(campaign: Campaign, event: CommandFailed) -> Step:
     match campaign.phase:
         case Healing() as phase:
             return transitions.healed(campaign, phase, at=event.at)
-        case Growing() | Disturbed() | Recovering() | Confirming() if event.command == "session":
-            return Step(campaign)  # of a session that was ended before
+        case Snapshotting():
+            return snapshots.failed(campaign, event)
+        case phase if _is_over(phase, event.command):
+            return Step(campaign)
         case _:
             return _harness_failed(campaign, event)
+
+
+def _is_over(phase: Phase, command: str) -> bool:
+    """What failed was ended before, or is waited for no more."""
+    match command, phase:
+        case "session", Growing() | Disturbed() | Recovering() | Confirming() | Auditing():
+            return True
+        case "run_gates", _:
+            return not isinstance(phase, Auditing)
+        case "take_snapshot", _:
+            return True
+        case _:
+            return False
 
 
 def component_down(campaign: Campaign, event: ComponentDown) -> Step:
@@ -54,7 +72,7 @@ def _harness_failed(campaign: Campaign, event: CommandFailed | ComponentDown) ->
     match campaign.phase:
         case Baseline() as phase:
             return _baseline_disturbed(campaign, phase, event)
-        case Growing() | Disturbed() | Repairing() | Recovering() | Confirming():
+        case Growing() | Disturbed() | Repairing() | Recovering() | Confirming() | Auditing():
             return transitions.blame(campaign, event.component, event.reason, at=event.at)
         case _:
             return Step(campaign)

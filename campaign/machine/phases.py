@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar, assert_never
 
-from campaign.machine import transitions, watching
+from campaign.machine import auditing, regressions, snapshots, transitions, watching
 from campaign.machine.state import Campaign, Step
 from campaign.machine.watching import APP
 from campaign.model import (
+    Auditing,
     Baseline,
     Confirming,
     Disturbed,
@@ -19,10 +20,14 @@ from campaign.model import (
     Inconclusive,
     Paused,
     Phase,
+    Plan,
     Preparing,
     Reading,
     Recovering,
     Repairing,
+    Snapshotting,
+    Timings,
+    TrialRecord,
 )
 from campaign.model.phase import Streaks
 
@@ -53,6 +58,10 @@ def on_evaluated(campaign: Campaign, event: Evaluated) -> Step:
             return _recovering(campaign, phase, event)
         case Confirming():
             return _confirming(campaign, phase, event, before)
+        case Auditing():
+            return auditing.watch(campaign, phase, event, before)
+        case Snapshotting():
+            return snapshots.watch(campaign, phase, event)
         case Preparing() | Growing() | Healing() | Paused() | Finished():
             return Step(campaign)
         case _ as never:
@@ -81,6 +90,8 @@ def _after_a_gap(campaign: Campaign, *, gap_s: float) -> Phase:
             return replace(phase, clean_since=None)
         case Repairing() | Confirming():
             return replace(phase, clean_since=None, streaks={})
+        case Auditing():
+            return replace(phase, streaks={})
         case _:
             return phase
 
@@ -102,18 +113,26 @@ def _baseline(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
     if phase.applied_at is not None:
         clean = watching.clean_since(phase.clean_since, campaign.readings, at=at, must_hold=())
         phase = replace(phase, clean_since=clean)
-        if clean is not None and at - clean >= timings.clean_period_s:
+        if clean is not None and at - clean >= _baseline_s(campaign.plan):
             return transitions.enter_growing(campaign.with_trial(baseline_at=at), at=at)
     if phase.clean_since is not None or at - phase.since < timings.baseline_patience_s:
         return Step(campaign.evolve(phase=phase))
     return _never_settled(campaign, phase, event)
 
 
+def _baseline_s(plan: Plan) -> float:
+    """How long the baseline is clean: a whole window, or two looks of a bare plan."""
+    return plan.timings.evaluation_s if plan.bare else plan.timings.clean_period_s
+
+
 def _never_settled(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
-    """Red by an earlier trial's damage is a fact of the campaign; anything else is our fault."""
+    """Red by what an earlier trial left is a fact; anything else is our fault."""
     at = event.at
     red = () if phase.applied_at is None else watching.red_now(campaign.readings)
-    if red and campaign.plan.mode == "continuous" and campaign.trial.index > 0:
+    inherited = campaign.plan.origin is not None or (
+        campaign.plan.mode == "continuous" and campaign.trial.index > 0
+    )
+    if red and inherited:
         campaign = campaign.with_trial(baseline_at=at, baseline_red=red)
         return transitions.enter_growing(campaign, at=at)
     if red:
@@ -207,12 +226,22 @@ def _recovering(campaign: Campaign, phase: Recovering, event: Evaluated) -> Step
     phase = _watched(campaign, phase, event)
     clean = phase.clean_since
     if clean is not None and at - clean >= timings.clean_period_s:
-        return transitions.enter_confirming(campaign.with_trial(first_green_at=clean), at=at)
+        campaign = campaign.with_trial(first_green_at=clean)
+        if campaign.plan.bare:
+            return transitions.enter_auditing(campaign, at=at)
+        return transitions.enter_confirming(campaign, at=at)
     waited_from = max(phase.since, trial.last_switch_at or phase.since)
-    if clean is not None or at - waited_from < timings.recovery_patience_s:
+    if clean is not None or at - waited_from < _patience_s(timings, trial):
         return Step(campaign.evolve(phase=phase))
-    names = ", ".join(watching.red_now(campaign.readings) or trial.violated)
-    return _out_of_patience(campaign, phase, event, f"did not recover: {names}")
+    names = watching.red_now(campaign.readings) or trial.violated
+    return _out_of_patience(campaign, phase, event, regressions.not_recovered(campaign, names))
+
+
+def _patience_s(timings: Timings, trial: TrialRecord) -> float:
+    """An app that nobody touched or called mended does not mend itself."""
+    untouched = not trial.deployments and trial.resolved_at is None
+    patience_s = timings.recovery_patience_s
+    return min(timings.clean_period_s, patience_s) if untouched else patience_s
 
 
 def _confirming(
@@ -223,7 +252,7 @@ def _confirming(
     on_for = event.at - phase.applied_at
     phase = replace(phase, streaks=_streaks(campaign, phase, before, since=phase.applied_at))
     if names := watching.violated(phase.streaks):
-        reason = transitions.relapse(campaign, names, f"{phase.stage} load")
+        reason = regressions.relapse(campaign, names, f"at {phase.stage} load")
         return transitions.unresolved(campaign, reason, at=event.at)
     phase = _watched(campaign, phase, event)
     return _confirmed(campaign, phase, event, on_for=on_for)
@@ -261,7 +290,8 @@ def _confirmed(campaign: Campaign, phase: Confirming, event: Evaluated, *, on_fo
     if clean is not None and on_for >= enough and at - clean >= timings.clean_period_s:
         if phase.stage == "base":
             return transitions.confirm_full_load(campaign, at=at)
-        return transitions.resolved(campaign, at=at)
+        campaign = campaign.with_trial(confirmed_at=at, after=campaign.readings)
+        return transitions.enter_auditing(campaign, at=at)
     patience = enough + _PATIENCE_PERIODS * timings.clean_period_s
     if clean is not None or on_for < patience:
         return Step(campaign.evolve(phase=phase))

@@ -9,6 +9,7 @@ from campaign.machine import deployments, sessions, transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ApplyLoad,
+    Auditing,
     Baseline,
     CloseTrial,
     Confirming,
@@ -26,6 +27,7 @@ from campaign.model import (
     Recovering,
     Repairing,
     Resumed,
+    Snapshotting,
     StackFailed,
     StackReady,
     StopRequested,
@@ -81,19 +83,23 @@ def offer_again(campaign: Campaign) -> tuple[ApplyLoad, ...]:
     """A generator that was restarted offers nothing until told."""
     trial = campaign.trial.index
     match campaign.phase:
-        case Baseline() | Healing() | Disturbed() | Confirming() as phase:
+        case Baseline() | Healing() | Disturbed() | Confirming() | Auditing() as phase:
             return (ApplyLoad(id=phase.load_id, trial=trial, load=campaign.load),)
-        case Preparing() | Finished():
+        case Preparing() | Snapshotting(applied_at=float()) | Finished():
             return ()
+        case Snapshotting() as phase:
+            return (ApplyLoad(id=phase.load_id, trial=trial, load=campaign.load),)
         case _:
             return (ApplyLoad(id=f"t{trial}-again", trial=trial, load=campaign.load),)
 
 
-def _take_up(campaign: Campaign, *, at: float) -> Step:
+def _take_up(campaign: Campaign, *, at: float) -> Step:  # noqa: C901, PLR0911 - one case a phase
     """How each phase restarts once the stack is back."""
     match campaign.phase:
         case Preparing() | Baseline():
             return transitions.enter_baseline(campaign, at=at)
+        case Snapshotting():
+            return transitions.enter_snapshotting(campaign, at=at)
         case Growing():
             return _under_load(campaign, transitions.enter_growing(campaign, at=at))
         case Disturbed():
@@ -104,6 +110,8 @@ def _take_up(campaign: Campaign, *, at: float) -> Step:
             return _under_load(campaign, transitions.recover_again(campaign, at=at))
         case Confirming():
             return transitions.enter_confirming(campaign, at=at)
+        case Auditing() as phase:
+            return transitions.enter_auditing(campaign, at=at, broken=phase.broken)
         case Healing():
             step = transitions.heal(campaign, at=at)
             closing = CloseTrial(trial=campaign.trial.index)

@@ -56,7 +56,7 @@ class Campaign:
         return Campaign(**{**dict(zip(_NAMES, _values(self), strict=True)), **changes})
 
     def with_trial(self, **changes: Any) -> Campaign:
-        return replace(self, trial=replace(self.trial, **changes))
+        return self.evolve(trial=replace(self.trial, **changes))
 
     @property
     def profile(self) -> Profile:

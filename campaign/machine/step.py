@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from campaign.machine import faults, restart, sessions, transitions
+from campaign.machine import auditing, faults, restart, sessions, snapshots, transitions
 from campaign.machine.deployments import deployment_finished
 from campaign.machine.phases import on_evaluated
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ActionTaken,
+    AssertionJudged,
+    Auditing,
     Baseline,
     CampaignStarted,
     CommandFailed,
@@ -26,6 +28,7 @@ from campaign.model import (
     Evaluated,
     Event,
     Finished,
+    GatesFinished,
     Growing,
     Healing,
     LoadApplied,
@@ -34,6 +37,8 @@ from campaign.model import (
     Preparing,
     Resumed,
     SessionEnded,
+    SnapshotTaken,
+    Snapshotting,
     StackFailed,
     StackReady,
     StopRequested,
@@ -109,6 +114,8 @@ def _dispatch(campaign: Campaign, event: Event) -> Step:  # noqa: C901, PLR0911,
             return _stack_ready(campaign, event)
         case StackFailed():
             return faults.stack_failed(campaign, event)
+        case SnapshotTaken():
+            return snapshots.taken(campaign, event)
         case DataGrown():
             return _data_grown(campaign, event)
         case LoadApplied():
@@ -125,6 +132,10 @@ def _dispatch(campaign: Campaign, event: Event) -> Step:  # noqa: C901, PLR0911,
             return deployment_finished(campaign, event)
         case SessionEnded():
             return sessions.session_ended(campaign, event)
+        case AssertionJudged():
+            return auditing.assertion_judged(campaign, event)
+        case GatesFinished():
+            return auditing.gates_finished(campaign, event)
         case PauseRequested():
             return Step(campaign.evolve(pausing=True))
         case ContinueRequested():
@@ -144,14 +155,15 @@ def _stack_ready(campaign: Campaign, event: StackReady) -> Step:
     if not isinstance(campaign.phase, Preparing):
         return Step(campaign)
     if campaign.calibration is None:
+        origin = campaign.plan.origin
         campaign = campaign.evolve(
-            first_revision=event.revision,
+            first_revision=event.revision if origin is None else origin.first_revision,
             invariants=event.invariants,
             calibration=event.calibration,
         )
     campaign = campaign.with_trial(revision_before=event.revision)
     campaign = campaign.evolve(revision=event.revision, ticked_at=event.at)
-    return transitions.enter_baseline(campaign, at=event.at)
+    return transitions.open_trial(campaign, at=event.at)
 
 
 def _data_grown(campaign: Campaign, event: DataGrown) -> Step:
@@ -168,6 +180,10 @@ def _load_applied(campaign: Campaign, event: LoadApplied) -> Step:
     match phase:
         case Healing():
             return transitions.healed(campaign, phase, at=event.at)
+        case Snapshotting():
+            return snapshots.load_is_off(campaign, phase, at=event.at)
+        case Auditing(applied_at=None):
+            return auditing.begin(campaign, phase, at=event.at)
         case Disturbed(applied_at=None):
             campaign = campaign.with_trial(full_load_at=event.at)
         case Baseline() | Confirming(applied_at=None):

@@ -8,7 +8,9 @@ from campaign.machine import watching
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ApplyLoad,
+    Auditing,
     Baseline,
+    CancelGates,
     CancelSession,
     CloseTrial,
     Confirming,
@@ -27,6 +29,7 @@ from campaign.model import (
     Recovering,
     Repairing,
     Resolved,
+    Snapshotting,
     StartSession,
     Ticket,
     TrialRecord,
@@ -51,7 +54,7 @@ def begin_trial(campaign: Campaign, index: int, *, at: float) -> Step:
         campaign = campaign.evolve(base_load=campaign.plan.base_load)
     if isolated or index == 0:
         return prepare(campaign, at=at)
-    return enter_baseline(campaign, at=at)
+    return open_trial(campaign, at=at)
 
 
 def prepare(campaign: Campaign, *, at: float) -> Step:
@@ -61,6 +64,19 @@ def prepare(campaign: Campaign, *, at: float) -> Step:
 
 def _apply(campaign: Campaign, load_id: str, load: LoadVector) -> ApplyLoad:
     return ApplyLoad(id=load_id, trial=campaign.trial.index, load=load)
+
+
+def open_trial(campaign: Campaign, *, at: float) -> Step:
+    """The stack serves: the state that the trial starts in is kept, if the plan says so."""
+    if campaign.plan.snapshots and campaign.plan.mode == "continuous":
+        return enter_snapshotting(campaign, at=at)
+    return enter_baseline(campaign, at=at)
+
+
+def enter_snapshotting(campaign: Campaign, *, at: float) -> Step:
+    load_id = f"t{campaign.trial.index}-quiet"
+    phase = Snapshotting(since=at, load_id=load_id)
+    return Step(campaign.evolve(phase=phase, load=()), (_apply(campaign, load_id, ()),))
 
 
 def enter_baseline(campaign: Campaign, *, at: float) -> Step:
@@ -130,12 +146,14 @@ def enter_recovering(
 
 
 def recover_again(campaign: Campaign, *, at: float) -> Step:
-    """The clean period is counted afresh, at full load."""
+    """The clean period is counted afresh, at full load; what was confirmed is not what runs now."""
+    cancel = _cancel_gates(campaign)
+    campaign = campaign.with_trial(confirmed_at=None, after=(), assertions=())
     phase = Recovering(since=at)
     if campaign.load == campaign.full_load:
-        return Step(campaign.evolve(phase=phase))
+        return Step(campaign.evolve(phase=phase), cancel)
     command = _apply(campaign, f"t{campaign.trial.index}-recover", campaign.full_load)
-    return Step(campaign.evolve(phase=phase, load=campaign.full_load), (command,))
+    return Step(campaign.evolve(phase=phase, load=campaign.full_load), (*cancel, command))
 
 
 def enter_confirming(campaign: Campaign, *, at: float) -> Step:
@@ -152,6 +170,21 @@ def confirm_full_load(campaign: Campaign, *, at: float) -> Step:
     return Step(campaign.evolve(phase=phase, load=campaign.full_load), (command,))
 
 
+def enter_auditing(campaign: Campaign, *, at: float, broken: tuple[str, ...] = ()) -> Step:
+    """Confirmed: the gates run under base load; those of an earlier audit count no more.
+
+    `broken`: the correctness invariants that were lost during that earlier one.
+    """
+    trial, number = campaign.trial.index, campaign.trial.audits + 1
+    campaign = campaign.with_trial(audits=number, assertions=())
+    load_id = f"t{trial}-audit"
+    phase = Auditing(
+        since=at, heard_at=at, audit=f"{load_id}-{number}", load_id=load_id, broken=broken
+    )
+    command = _apply(campaign, load_id, campaign.base_load)
+    return Step(campaign.evolve(phase=phase, load=campaign.base_load), (command,))
+
+
 def close(campaign: Campaign, verdict: Verdict, *, at: float) -> Step:
     """The verdict stands: ratchet the base load up if the trial proved it, heal the load."""
     cancel: tuple[CancelSession, ...] = ()
@@ -160,7 +193,9 @@ def close(campaign: Campaign, verdict: Verdict, *, at: float) -> Step:
     if isinstance(verdict, Resolved | Immune) and campaign.plan.mode == "continuous":
         ratchet = campaign.scaled(campaign.profile, campaign.profile.ratchet)
         campaign = campaign.evolve(base_load=campaign.base_load + ratchet)
-    campaign = campaign.with_trial(verdict=verdict, ended_at=at, after=campaign.readings)
+    confirmed = campaign.trial.confirmed_at is not None
+    after = campaign.trial.after if confirmed else campaign.readings
+    campaign = campaign.with_trial(verdict=verdict, ended_at=at, after=after)
     step = heal(campaign, at=at)
     closing = CloseTrial(trial=campaign.trial.index)
     return Step(step.campaign, (*cancel, *step.commands, closing))
@@ -173,6 +208,15 @@ def _cancel(campaign: Campaign) -> CancelSession:
         ticket=ticket.id if ticket else "",
         session=campaign.trial.sessions,
     )
+
+
+def _cancel_gates(campaign: Campaign) -> tuple[CancelGates, ...]:
+    """For whoever leaves an audit before its end."""
+    match campaign.phase:
+        case Auditing(audit=audit, applied_at=float()):
+            return (CancelGates(id=audit, trial=campaign.trial.index),)
+        case _:
+            return ()
 
 
 def spend_budget(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
@@ -221,12 +265,12 @@ def blame(campaign: Campaign, component: str, reason: str, *, at: float) -> Step
     """A harness fault spoils the trial: inconclusive, whatever the operator did."""
     fault = Fault(component=component, reason=reason, at=at)
     campaign = campaign.with_trial(faults=(*campaign.trial.faults, fault))
-    return close(campaign, Inconclusive(fault=component, reason=reason), at=at)
+    step = close(campaign, Inconclusive(fault=component, reason=reason), at=at)
+    return Step(step.campaign, (*_cancel_gates(campaign), *step.commands))
 
 
 def resolved(campaign: Campaign, *, at: float) -> Step:
     deployed = any(deployment.ok for deployment in campaign.trial.deployments)
-    campaign = campaign.with_trial(confirmed_at=at)
     return close(campaign, Resolved(without_deployment=not deployed), at=at)
 
 
@@ -235,17 +279,6 @@ def unresolved(campaign: Campaign, reason: str, *, at: float) -> Step:
     if campaign.trial.resolved_at is None and campaign.trial.session_end:
         reason = f"{reason}; the operator: {campaign.trial.session_end}"
     return close(campaign, Unresolved(reason=reason), at=at)
-
-
-def relapse(campaign: Campaign, names: tuple[str, ...], load: str) -> str:
-    """What is violated again, and what was fine before: a regression is named as such."""
-    trial = campaign.trial
-    own = [name for name in names if name in (*trial.violated, *trial.baseline_red)]
-    broken_before = {name for record in campaign.done for name in record.violated}
-    regressed = [name for name in names if name not in own and name in broken_before]
-    new = [name for name in names if name not in own and name not in broken_before]
-    parts = (("violated again", own), ("regression", regressed), ("newly violated", new))
-    return "; ".join(f"{what} at {load}: {', '.join(which)}" for what, which in parts if which)
 
 
 def survived(campaign: Campaign, *, at: float) -> Step:

@@ -2,15 +2,19 @@
 
 from campaign.model.commands import (
     ApplyLoad,
+    CancelGates,
     CancelSession,
     CloseTrial,
     Command,
     GrowData,
     PrepareStack,
+    RunGates,
     StartSession,
+    TakeSnapshot,
 )
 from campaign.model.events import (
     ActionTaken,
+    AssertionJudged,
     CampaignStarted,
     CommandFailed,
     ComponentDown,
@@ -21,15 +25,18 @@ from campaign.model.events import (
     DeploymentRequested,
     Evaluated,
     Event,
+    GatesFinished,
     LoadApplied,
     PauseRequested,
     Resumed,
     SessionEnded,
+    SnapshotTaken,
     StackFailed,
     StackReady,
     StopRequested,
     TicketResolved,
 )
+from campaign.model.gate import DECIDING_GATES, AssertionResult, AssertionState
 from campaign.model.invariant import (
     GeneratorHealth,
     GeneratorLimits,
@@ -42,6 +49,7 @@ from campaign.model.invariant import (
 )
 from campaign.model.load import Arrival, LoadDimension, LoadVector, offered_hz, scaled, total_users
 from campaign.model.phase import (
+    Auditing,
     Baseline,
     Confirming,
     Disturbed,
@@ -53,9 +61,11 @@ from campaign.model.phase import (
     Preparing,
     Recovering,
     Repairing,
+    Snapshotting,
 )
-from campaign.model.plan import Calibration, Mode, Plan, Timings
+from campaign.model.plan import Calibration, LadderMode, Mode, Origin, Plan, Timings
 from campaign.model.profile import Category, Profile
+from campaign.model.snapshot import Snapshot
 from campaign.model.ticket import (
     Assignment,
     Budget,
@@ -78,14 +88,20 @@ from campaign.model.verdict import (
 )
 
 __all__ = [
+    "DECIDING_GATES",
     "ActionTaken",
     "ApplyLoad",
     "Arrival",
+    "AssertionJudged",
+    "AssertionResult",
+    "AssertionState",
     "Assignment",
+    "Auditing",
     "Baseline",
     "Budget",
     "Calibration",
     "CampaignStarted",
+    "CancelGates",
     "CancelSession",
     "Category",
     "CloseTrial",
@@ -106,6 +122,7 @@ __all__ = [
     "Event",
     "Fault",
     "Finished",
+    "GatesFinished",
     "GeneratorHealth",
     "GeneratorLimits",
     "GrowData",
@@ -114,11 +131,13 @@ __all__ = [
     "Immune",
     "Inconclusive",
     "Invariant",
+    "LadderMode",
     "LatencyLimit",
     "LoadApplied",
     "LoadDimension",
     "LoadVector",
     "Mode",
+    "Origin",
     "PauseRequested",
     "Paused",
     "Phase",
@@ -131,10 +150,14 @@ __all__ = [
     "Repairing",
     "Resolved",
     "Resumed",
+    "RunGates",
     "Sample",
     "SessionEnded",
     "SessionOutcome",
     "SessionResult",
+    "Snapshot",
+    "SnapshotTaken",
+    "Snapshotting",
     "Spend",
     "StackFailed",
     "StackReady",
@@ -142,6 +165,7 @@ __all__ = [
     "Status",
     "StopRequested",
     "Symptom",
+    "TakeSnapshot",
     "Ticket",
     "TicketResolved",
     "Timings",

@@ -21,6 +21,14 @@ class PrepareStack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakeSnapshot:
+    """Keep the state that the trial starts in, with the load off; `id` makes it once only."""
+
+    id: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowData:
     """Load the profile's data; `id` makes a second time a no-op."""
 
@@ -58,10 +66,36 @@ class CancelSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunGates:
+    """Audit the live app; `id` is the audit that its results carry."""
+
+    id: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelGates:
+    """End an audit that is still at work: what it would find counts no more."""
+
+    id: str
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CloseTrial:
     """Tag the revision and keep what the trial leaves behind."""
 
     trial: int
 
 
-Command: TypeAlias = PrepareStack | GrowData | ApplyLoad | StartSession | CancelSession | CloseTrial
+Command: TypeAlias = (
+    PrepareStack
+    | TakeSnapshot
+    | GrowData
+    | ApplyLoad
+    | StartSession
+    | CancelSession
+    | RunGates
+    | CancelGates
+    | CloseTrial
+)

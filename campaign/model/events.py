@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from campaign.model.gate import AssertionResult
 from campaign.model.invariant import GeneratorHealth, Invariant, Sample
 from campaign.model.plan import Calibration, Plan
+from campaign.model.snapshot import Snapshot
 from campaign.model.ticket import SessionOutcome, Spend
 
 
@@ -65,6 +67,14 @@ class Evaluated(_TrialEvent):
     #: why there is nothing to judge, when there is nothing
     missing: str = ""
     kind: Literal["evaluated"] = "evaluated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotTaken(_TrialEvent):
+    """The state that the trial starts in can be gone back to."""
+
+    snapshot: Snapshot
+    kind: Literal["snapshot_taken"] = "snapshot_taken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +178,24 @@ class SessionEnded(_SessionEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionJudged(_TrialEvent):
+    """One assertion of a gate, as soon as it is judged."""
+
+    #: which run of the gates it belongs to (see `RunGates`)
+    audit: str
+    result: AssertionResult
+    kind: Literal["assertion_judged"] = "assertion_judged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesFinished(_TrialEvent):
+    """Every assertion of this run of the gates was judged, blocked or skipped."""
+
+    audit: str
+    kind: Literal["gates_finished"] = "gates_finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PauseRequested(_Event):
     """Hold before the next trial."""
 
@@ -201,6 +229,7 @@ Event: TypeAlias = (
     | StackReady
     | StackFailed
     | Evaluated
+    | SnapshotTaken
     | DataGrown
     | LoadApplied
     | CommandFailed
@@ -211,6 +240,8 @@ Event: TypeAlias = (
     | DeploymentFinished
     | TicketResolved
     | SessionEnded
+    | AssertionJudged
+    | GatesFinished
     | PauseRequested
     | ContinueRequested
     | StopRequested

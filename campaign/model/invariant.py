@@ -52,6 +52,8 @@ class Invariant:
     min_offered: float
     #: the scrape jobs that the expressions read
     sources: tuple[str, ...]
+    #: the label matchers of the requests that it judges, without braces; None: it judges others
+    select: str | None = None
     latency: LatencyLimit | None = None
     #: the latency limit in force, in seconds, once calibrated
     latency_limit_s: float | None = None

@@ -18,6 +18,17 @@ class Preparing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshotting:
+    """The load is off, and the state that the trial starts in is being kept."""
+
+    since: float
+    load_id: str
+    #: when the load was off and the copying began
+    applied_at: float | None = None
+    kind: Literal["snapshotting"] = "snapshotting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """Base load only; waiting for every invariant to hold."""
 
@@ -96,6 +107,24 @@ class Confirming:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Auditing:
+    """Confirmed; back at base load, where the gates look at the live app from outside."""
+
+    since: float
+    #: the run of the gates whose results count
+    audit: str
+    load_id: str
+    #: when the base load was on and the gates began
+    applied_at: float | None = None
+    #: the last sign of life: the load, or an assertion that was judged
+    heard_at: float
+    streaks: Streaks = field(default_factory=dict)
+    #: correctness invariants that were violated while the gates ran
+    broken: tuple[str, ...] = ()
+    kind: Literal["auditing"] = "auditing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Healing:
     """The verdict stands; the load goes back to the base before the next trial."""
 
@@ -125,12 +154,14 @@ class Finished:
 
 Phase: TypeAlias = (
     Preparing
+    | Snapshotting
     | Baseline
     | Growing
     | Disturbed
     | Repairing
     | Recovering
     | Confirming
+    | Auditing
     | Healing
     | Paused
     | Finished

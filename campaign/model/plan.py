@@ -10,7 +10,9 @@ from campaign.model.load import LoadVector
 from campaign.model.profile import Profile
 from campaign.model.ticket import Budget
 
-Mode: TypeAlias = Literal["continuous", "isolated"]
+#: how a ladder can be played; a replay is of one trial
+LadderMode: TypeAlias = Literal["continuous", "isolated"]
+Mode: TypeAlias = LadderMode | Literal["replay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class Timings:
     baseline_patience_s: float = 30.0
     #: how long an app may take to be green after the last deployment
     recovery_patience_s: float = 60.0
+    #: an assertion of a gate that takes longer has failed: it waited for the app too often
+    assertion_s: float = 12.0
 
     @property
     def clean_period_s(self) -> float:
@@ -35,6 +39,11 @@ class Timings:
     def freshness_s(self) -> float:
         """A sample older than this is no data: one evaluation may be missed, two may not."""
         return self.scrape_s + 2 * self.evaluation_s
+
+    @property
+    def audit_patience_s(self) -> float:
+        """Gates that judged nothing for so long are not at work any more."""
+        return self.assertion_s + self.clean_period_s
 
     def confirm_s(self, time_to_detect_s: float) -> float:
         """Full load is confirmed for as long as the violation once took to show, and a window."""
@@ -56,6 +65,21 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The earlier campaign that an isolated trial has its code of, or a replay all of its state."""
+
+    campaign: str
+    #: what runs at the start, and the app as it was delivered to that campaign
+    revision: str
+    first_revision: str
+    #: instead of one of our own
+    calibration: Calibration | None = None
+    #: the trial that is replayed, and its snapshot; an isolated trial has neither
+    trial: int | None = None
+    snapshot: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """The whole campaign, self-contained: a journal can be folded without the profiles' folder."""
 
@@ -70,3 +94,9 @@ class Plan:
     timings: Timings = field(default_factory=Timings)
     budget: Budget = field(default_factory=Budget)
     generator_limits: GeneratorLimits = field(default_factory=GeneratorLimits)
+    #: no more than a quick judgement needs: a brief baseline, and what recovered is not confirmed
+    bare: bool = False
+    #: a continuous campaign keeps the state that each trial starts in
+    snapshots: bool = False
+    #: None: the app as delivered, a fresh database
+    origin: Origin | None = None

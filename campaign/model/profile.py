@@ -30,5 +30,9 @@ class Profile:
     window_s: float
     #: added to the base load once survived
     ratchet: LoadVector = field(default=())
+    #: the profiles whose fixes, when they are in, keep this one from breaking its invariants
+    masked_by: tuple[str, ...] = ()
+    #: what was added so that it breaks on a fast machine too, and why; for people
+    note: str = ""
     #: "throughput": the rates are multiplied by the calibrated throughput of this machine
     scale: Literal["none", "throughput"] = "none"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from campaign.model.gate import AssertionResult
 from campaign.model.invariant import Reading
+from campaign.model.snapshot import Snapshot
 from campaign.model.ticket import Spend, Ticket
 
 
@@ -85,6 +87,9 @@ class TrialRecord:
     started_at: float
     #: revision that ran when the trial began
     revision_before: str
+    #: what it can be replayed from; else why it cannot be, if that was tried
+    snapshot: Snapshot | None = None
+    snapshot_failure: str = ""
     baseline_at: float | None = None
     baseline_red: tuple[str, ...] = ()
     full_load_at: float | None = None
@@ -100,7 +105,11 @@ class TrialRecord:
     resolved_at: float | None = None
     root_cause: str = ""
     first_green_at: float | None = None
+    #: full load was held once more; the gates come after it
     confirmed_at: float | None = None
+    #: how often the gates were begun (a crash begins them anew), and what the last run found
+    audits: int = 0
+    assertions: tuple[AssertionResult, ...] = ()
     #: the worst reading of each invariant while violated, and the last one before the end
     worst: tuple[Reading, ...] = ()
     after: tuple[Reading, ...] = ()
@@ -117,7 +126,7 @@ class TrialRecord:
 
     @property
     def time_to_repair_s(self) -> float | None:
-        """From the violation to the start of the clean period; confirmation is not counted."""
+        """From the violation to the start of the clean period; what proves it is not counted."""
         if self.violated_at is None or self.first_green_at is None:
             return None
         return self.first_green_at - self.violated_at

@@ -3,36 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import assert_never
+import json
+from collections.abc import AsyncGenerator, Awaitable
+from dataclasses import replace
+from typing import Any, assert_never
 
 import structlog
 
 from campaign.machine import Campaign
 from campaign.model import (
     ApplyLoad,
+    AssertionJudged,
     Assignment,
+    CancelGates,
     CancelSession,
     CloseTrial,
     Command,
     CommandFailed,
     DataGrown,
     Event,
+    GatesFinished,
     GrowData,
     LoadApplied,
     PrepareStack,
+    RunGates,
     SessionEnded,
     SessionOutcome,
     SessionResult,
+    SnapshotTaken,
     StackFailed,
     StackReady,
     StartSession,
+    TakeSnapshot,
 )
 from campaign.ports import PortError, Ports
 from campaign.shell.crew import GRACE_S, Crew
 from campaign.shell.hub import Hub
+from campaign.shell.inbox import CampaignOverError
 
 log = structlog.get_logger(__name__)
+
+_RUN_GATES = "run_gates"
 
 
 class Executors:
@@ -43,16 +54,19 @@ class Executors:
         self._hub = hub
         self._crew = crew
         self._session: asyncio.Task[None] | None = None
+        self._audit: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
         self._loading = asyncio.Lock()
         self._winding_up = False
 
-    def execute(self, command: Command, campaign: Campaign) -> None:
+    def execute(self, command: Command, campaign: Campaign) -> None:  # noqa: C901 - one case a command
         """Start what `command` asks for; `campaign` is the state it came from."""
         trial = command.trial
         match command:
             case PrepareStack():
                 self._crew.start(self._prepare(command, campaign), name="prepare_stack")
+            case TakeSnapshot():
+                self._start("take_snapshot", trial, self._take_snapshot(command))
             case GrowData():
                 self._start("grow_data", trial, self._grow(command))
             case ApplyLoad():
@@ -62,6 +76,11 @@ class Executors:
             case CancelSession():
                 if self._session is not None:
                     self._session.cancel()
+            case RunGates():
+                self._audit = self._start(_RUN_GATES, trial, self._run_gates(command))
+            case CancelGates():
+                if self._audit is not None:
+                    self._audit.cancel()
             case CloseTrial():
                 self._closing = self._crew.start(self._close(command, campaign), name="close_trial")
             case _ as never:
@@ -74,13 +93,15 @@ class Executors:
             await asyncio.wait({self._closing}, timeout=GRACE_S)
         await self._crew.dismiss()
 
-    def _start(self, command: str, trial: int, work: Awaitable[Event | None]) -> None:
-        self._crew.start(self._guard(command, trial, work), name=command)
+    def _start(self, command: str, trial: int, work: Awaitable[Event | None]) -> asyncio.Task[None]:
+        return self._crew.start(self._guard(command, trial, work), name=command)
 
     async def _guard(self, command: str, trial: int, work: Awaitable[Event | None]) -> None:
         """An executor's answer, or its failure, as an event."""
         try:
             event = await work
+        except CampaignOverError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it becomes an event
             event = self._failed(command, trial, _port_error(error, command))
         if event is not None:
@@ -99,6 +120,7 @@ class Executors:
         try:
             ready = await self._ports.stack.prepare(
                 campaign.plan,
+                trial=command.trial,
                 fresh=command.fresh,
                 revision=command.revision,
                 calibration=campaign.calibration,
@@ -123,6 +145,10 @@ class Executors:
                 calibration=ready.calibration,
             )
         )
+
+    async def _take_snapshot(self, command: TakeSnapshot) -> Event:
+        snapshot = await self._ports.archive.take_snapshot(command.id)
+        return SnapshotTaken(at=self._hub.now(), trial=command.trial, snapshot=snapshot)
 
     async def _grow(self, command: GrowData) -> Event:
         began = self._hub.now()
@@ -182,6 +208,23 @@ class Executors:
         for finished in await self._ports.archive.unfinished_deployments(events):
             await self._hub.record(finished)
 
+    async def _run_gates(self, command: RunGates) -> Event:
+        """Each finding is durable before the next; gates that are left end where they are."""
+        results = self._ports.gates.audit(command.trial, command.id)
+        try:
+            async for result in results:
+                judged = AssertionJudged(
+                    at=self._hub.now(),
+                    trial=command.trial,
+                    audit=command.id,
+                    result=replace(result, details=_as_json(result.details)),
+                )
+                await self._hub.record(judged)
+        finally:
+            if isinstance(results, AsyncGenerator):
+                await results.aclose()
+        return GatesFinished(at=self._hub.now(), trial=command.trial, audit=command.id)
+
     async def _close(self, command: CloseTrial, campaign: Campaign) -> None:
         profile = campaign.plan.profiles[command.trial].id
         try:
@@ -192,9 +235,15 @@ class Executors:
             log.exception("close_trial_failed", trial=command.trial)
 
 
+def _as_json(details: dict[str, Any]) -> dict[str, Any]:
+    """What the journal can hold: a careless assertion must not end the campaign."""
+    plain: dict[str, Any] = json.loads(json.dumps(details, default=str))
+    return plain
+
+
 def _port_error(error: Exception, command: str) -> PortError:
     """An adapter says which part failed; anything else is a defect of ours."""
     if isinstance(error, PortError):
         return error
     log.error("command_crashed", command=command, exc_info=error)
-    return PortError("ratchet", repr(error))
+    return PortError("gates" if command == _RUN_GATES else "ratchet", repr(error))

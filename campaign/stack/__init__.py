@@ -4,7 +4,7 @@ Compose implements the same `ProcessStack`.
 """
 
 from campaign.stack.components import LoadgenSettings, SupervisorSettings
-from campaign.stack.copies import clone, snapshot
+from campaign.stack.copies import PGDATA, StoredSnapshot, clone, snapshot
 from campaign.stack.errors import (
     BadRulesError,
     ComponentFailedError,
@@ -20,6 +20,7 @@ from campaign.stack.interface import (
     ComponentEvent,
     ComponentName,
     ComponentUp,
+    DatabaseSource,
     ProcessStack,
     StackAddresses,
 )
@@ -28,28 +29,35 @@ from campaign.stack.network import Ports
 from campaign.stack.places import cache_place
 from campaign.stack.postgres import PostgresAddresses
 from campaign.stack.record import Leftovers, cleanup_leftovers, discard_data
+from campaign.stack.snapshots import Kept, NoSnapshotError, SnapshotStore
 from campaign.stack.template import TemplateRecipe
 
 __all__ = [
+    "PGDATA",
     "BadRulesError",
     "ComponentDown",
     "ComponentEvent",
     "ComponentFailedError",
     "ComponentName",
     "ComponentUp",
+    "DatabaseSource",
+    "Kept",
     "Leftovers",
     "LoadgenSettings",
     "LocalStack",
     "LocalStackConfig",
     "MissingProgramError",
+    "NoSnapshotError",
     "NotEnoughSpaceError",
     "PortInUseError",
     "Ports",
     "PostgresAddresses",
     "ProcessStack",
+    "SnapshotStore",
     "StackAddresses",
     "StackError",
     "StackInUseError",
+    "StoredSnapshot",
     "SupervisorSettings",
     "TemplateRecipe",
     "UnreachableFolderError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +32,8 @@ _DSN_IN_SANDBOX = f"postgresql://{APP_ROLE}@/{APP_ROLE}?host=/run/postgresql"
 class LoadgenSettings:
     """What the load generator is told once; the load itself comes later, over its routes."""
 
-    #: the target app whose users it plays, such as "chat_db_app"
-    target: str
+    #: what the target's users do: a module such as "loadgen.chat_db_app", or the path of a file
+    clients: str
     client_timeout_s: float = 5.0
     seed: int = 1
 
@@ -57,7 +58,7 @@ class Loadgen:
         config = _write_config(
             self.folder / "loadgen.json",
             {
-                "target": self.settings.target,
+                "clients": self._clients(identity),
                 "app_socket": str(self.app_socket),
                 "web_port": self.port,
                 "control_token": self.token,
@@ -76,6 +77,13 @@ class Loadgen:
         )
         return ServiceSpec(process=process, is_ready=self._answers, ready_timeout_s=30.0)
 
+    def _clients(self, identity: Identity) -> str:
+        """A file is copied: the generator's user may have no way to the original."""
+        if not self.settings.clients.endswith(".py"):
+            return self.settings.clients
+        copy = shutil.copyfile(self.settings.clients, self.folder / "clients.py")
+        return str(hand_over(copy, identity))
+
     async def _answers(self) -> bool:
         return await answers(f"{self.url}/ratchet/status", token=self.token)
 
@@ -84,6 +92,8 @@ class Loadgen:
 class SupervisorSettings:
     """How the target app is run."""
 
+    #: how the app is started, in its folder
+    command: tuple[str, ...] = ("python", "main.py")
     #: the wheels that an app's requirements are installed from (`make setup` fills it)
     wheels_dir: Path
     #: Python environments, one per set of requirements; must be readable by the app's user
@@ -132,6 +142,7 @@ class Supervisor:
         sandboxed = self.settings.sandbox
         dsn = _DSN_IN_SANDBOX if sandboxed else app_dsn(self.database_sockets)
         return {
+            "command": list(self.settings.command),
             "app_dir": str(self.app_socket.parent),
             "control_socket": str(self.control_socket),
             "state_dir": str(self.state_dir),

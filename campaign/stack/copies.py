@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from campaign.identity import own_identity
@@ -15,7 +17,12 @@ from campaign.stack.processes import run_as
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from campaign.identity import Identity
     from campaign.stack.postgres import Cluster
+    from campaign.stack.snapshots import SnapshotStore
+
+#: what the copied cluster is called in a store of snapshots
+PGDATA = "pgdata"
 
 #: shares the blocks until they are written where the file system can (btrfs, xfs, apfs)
 _COPY = ("cp", "-cRp") if sys.platform == "darwin" else ("cp", "-a", "--reflink=auto")
@@ -57,6 +64,34 @@ async def snapshot(source: Cluster, *, socket_dir: Path, to: Path) -> Cluster:
         env={"PGPASSWORD": source.password},
     )
     return source.at(to)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSnapshot:
+    """A cluster in a store of snapshots."""
+
+    store: SnapshotStore
+    name: str
+
+
+async def restore(source: StoredSnapshot, target: Cluster) -> None:
+    """Put the snapshot's cluster where `target` is; it recovers when its server starts.
+
+    Raises:
+        StackError: there is no such snapshot, it is damaged, or the disk is full.
+    """
+    scratch = target.pgdata.with_name(f"{target.pgdata.name}.copying")
+    await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+    await asyncio.to_thread(source.store.restore, source.name, PGDATA, scratch)
+    await asyncio.to_thread(_give_away, scratch, target.identity)
+    await asyncio.to_thread(_replace_folder, scratch, target.pgdata)
+
+
+def _give_away(folder: Path, identity: Identity) -> None:
+    if identity.is_ours:
+        return
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, identity.uid, identity.gid)
 
 
 def _replace_folder(new: Path, target: Path) -> None:

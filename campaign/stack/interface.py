@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
 
+    from campaign.stack.copies import StoredSnapshot
     from campaign.stack.postgres import PostgresAddresses
     from campaign.stack.template import TemplateRecipe
 
 ComponentName: TypeAlias = Literal["postgres", "supervisor", "loadgen", "prometheus"]
+
+#: where a database comes from: a recipe, a snapshot, or the folder of a stopped cluster
+DatabaseSource: TypeAlias = "TemplateRecipe | StoredSnapshot | Path"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,5 +92,12 @@ class ProcessStack(Protocol):
     async def reload_rules(self) -> None:
         """Have Prometheus take up the rule files as they are now."""
 
-    async def reset_database(self, database: TemplateRecipe | Path) -> None:
+    async def reset_database(self, database: DatabaseSource) -> None:
         """Replace the database by a fresh one; the app's connections are cut."""
+
+    def copy_of_database(self) -> AbstractAsyncContextManager[Path]:
+        """A physical copy of the running database, as of about now, for as long as it lasts.
+
+        Raises:
+            StackError: it cannot be made; too little room on the disk, for instance.
+        """

@@ -8,27 +8,28 @@ import secrets
 import shutil
 import signal
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from campaign.stack.components import Loadgen, LoadgenSettings, Supervisor, SupervisorSettings
-from campaign.stack.copies import clone
+from campaign.stack.copies import StoredSnapshot, clone, restore, snapshot
 from campaign.stack.errors import ComponentFailedError, StackError
 from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
 from campaign.stack.keeper import Keeper
 from campaign.stack.network import LOOPBACK, Ports, is_port_clash
-from campaign.stack.places import cache_place
+from campaign.stack.places import MIN_FREE_BYTES, cache_place, require_free_space, used_bytes
 from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
 from campaign.stack.site import Site, settle
-from campaign.stack.template import TemplateRecipe, TemplateStore
+from campaign.stack.template import TemplateStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from types import TracebackType
 
-    from campaign.stack.interface import ComponentEvent, ComponentName
+    from campaign.stack.interface import ComponentEvent, ComponentName, DatabaseSource
     from campaign.stack.service import ServiceSpec
 
 #: how often a start is tried again when another process was quicker to take a free port
@@ -46,8 +47,8 @@ class LocalStackConfig:
     """All that a local stack depends on."""
 
     run_dir: Path
-    #: where a run that has no database yet takes it from: a recipe, or a snapshot's folder
-    database: TemplateRecipe | Path
+    #: where a run that has no database yet takes it from
+    database: DatabaseSource
     loadgen: LoadgenSettings
     supervisor: SupervisorSettings
     #: recording and alert rules for Prometheus
@@ -125,7 +126,7 @@ class LocalStack:
         self._keeper.tell(ComponentUp(name=component))
         self._keeper.watch(service)
 
-    async def reset_database(self, database: TemplateRecipe | Path) -> None:
+    async def reset_database(self, database: DatabaseSource) -> None:
         if self._site is None:
             raise StackError("the stack does not run")
         await self._keeper.release("postgres")
@@ -133,6 +134,22 @@ class LocalStack:
         await self._fill_cluster(self._site, database)
         await self._services["postgres"].start()
         self._keeper.watch(self._services["postgres"])
+
+    @asynccontextmanager
+    async def copy_of_database(self) -> AsyncIterator[Path]:
+        """See `ProcessStack`."""
+        if self._site is None:
+            raise StackError("the stack does not run")
+        site, copy = self._site, self._site.data_dir / "snapshot"
+        # The copy, and what may be kept of it: a full disk would end the database itself.
+        needed = 2 * await asyncio.to_thread(used_bytes, site.cluster.pgdata)
+        require_free_space(copy, min_bytes=MIN_FREE_BYTES + needed)
+        try:
+            await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
+            await snapshot(site.cluster, socket_dir=site.database_sockets, to=copy)
+            yield copy
+        finally:
+            await asyncio.to_thread(shutil.rmtree, copy, ignore_errors=True)
 
     async def reload_rules(self) -> None:
         """Have Prometheus take up the rule files as they are now.
@@ -193,9 +210,12 @@ class LocalStack:
         sockets, log_file = site.database_sockets, site.log("postgres")
         await self._run(site, site.cluster.service(socket_dir=sockets, log_file=log_file))
 
-    async def _fill_cluster(self, site: Site, database: TemplateRecipe | Path) -> None:
+    async def _fill_cluster(self, site: Site, database: DatabaseSource) -> None:
         if isinstance(database, Path):
             await clone(site.cluster.at(database), site.cluster.pgdata)
+            return
+        if isinstance(database, StoredSnapshot):
+            await restore(database, site.cluster)
             return
         store = TemplateStore(
             cache_dir=self._config.cache_dir,

@@ -104,6 +104,18 @@ def require_free_space(folder: Path, *, min_bytes: int = MIN_FREE_BYTES) -> None
         )
 
 
+def used_bytes(folder: Path) -> int:
+    """Of all files below a folder, in which files may come and go meanwhile."""
+    return sum(_size(path) for path in folder.rglob("*"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size if path.is_file() else 0
+    except FileNotFoundError:
+        return 0
+
+
 def free_bytes(folder: Path) -> int:
     existing = next(part for part in (folder, *folder.parents) if part.exists())
     return shutil.disk_usage(existing).free

@@ -10,6 +10,7 @@ from campaign.testing.fakes import (
     fake_ports,
     mend,
 )
+from campaign.testing.gates import ALL_WELL, ScriptedAudit, erring, failing, finding
 from campaign.testing.scripts import (
     Happening,
     Planned,
@@ -31,6 +32,7 @@ from campaign.testing.world import (
 )
 
 __all__ = [
+    "ALL_WELL",
     "CALIBRATION",
     "HEALTHY",
     "Crashed",
@@ -42,6 +44,7 @@ __all__ = [
     "Planned",
     "Scene",
     "Script",
+    "ScriptedAudit",
     "ScriptedOperator",
     "Simulation",
     "Tools",
@@ -49,7 +52,10 @@ __all__ = [
     "VirtualLoop",
     "Work",
     "World",
+    "erring",
+    "failing",
     "fake_ports",
+    "finding",
     "idler",
     "make_invariant",
     "make_plan",

@@ -9,6 +9,7 @@ from typing import Any
 
 from campaign.model import (
     ActionTaken,
+    AssertionResult,
     Assignment,
     Calibration,
     DeploymentFinished,
@@ -19,6 +20,7 @@ from campaign.model import (
     Profile,
     SessionOutcome,
     SessionResult,
+    Snapshot,
     TicketResolved,
 )
 from campaign.ports import ComponentChange, Desk, Observation, PortError, Ports, Ready
@@ -27,7 +29,7 @@ from campaign.testing.world import CALIBRATION, World
 
 #: how long each part takes in virtual time, seconds
 APPEND_S, OBSERVE_S, APPLY_S = 0.001, 0.01, 0.2
-GROW_S, PREPARE_S, DEPLOY_S, CLOSE_S = 1.0, 2.0, 2.0, 3.0
+GROW_S, PREPARE_S, DEPLOY_S, CLOSE_S, SNAPSHOT_S = 1.0, 2.0, 2.0, 3.0, 1.0
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class MemoryJournal:
 
 @dataclass(slots=True)
 class FakeStack:
-    """Also `Load`, `Metrics`, `Database` and `Archive`: every part acts on the one world."""
+    """Also `Load`, `Metrics`, `Database`, `Gates` and `Archive`: all act on the one world."""
 
     world: World
     faults: Faults = field(default_factory=Faults)
@@ -72,8 +74,15 @@ class FakeStack:
     clock: VirtualClock = field(default_factory=VirtualClock)
 
     async def prepare(
-        self, plan: Plan, *, fresh: bool, revision: str | None, calibration: Calibration | None
+        self,
+        plan: Plan,
+        *,
+        trial: int,
+        fresh: bool,
+        revision: str | None,
+        calibration: Calibration | None,
     ) -> Ready:
+        del trial
         await self.clock.sleep(PREPARE_S)
         self.faults.check("prepare")
         self.calls.append(f"prepare fresh={fresh} revision={revision}")
@@ -112,6 +121,26 @@ class FakeStack:
         self.calls.append(f"grow {growth_id}")
         self.world.grow(growth_id)
         return int(profile.growth.get("rows", 0))
+
+    async def audit(self, trial: int, audit: str) -> AsyncIterator[AssertionResult]:
+        script = self.world.begin_audit(trial, audit)
+        self.faults.check("audit")
+        try:
+            for result in script.results:
+                await self.clock.sleep(result.duration_s)
+                yield result
+            if script.breaks is not None:
+                raise script.breaks
+            if script.hangs:
+                await asyncio.Event().wait()
+        finally:
+            self.calls.append(f"audited {audit}")
+
+    async def take_snapshot(self, snapshot: str) -> Snapshot:
+        await self.clock.sleep(SNAPSHOT_S)
+        self.faults.check("take_snapshot")
+        self.calls.append(f"snapshot {snapshot}")
+        return self.world.take_snapshot(snapshot)
 
     async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
         await self.clock.sleep(CLOSE_S)
@@ -243,5 +272,6 @@ def fake_ports(stack: FakeStack, journal: MemoryJournal, *, does: Work = mend) -
         metrics=stack,
         database=stack,
         operator=ScriptedOperator(world=stack.world, does=does),
+        gates=stack,
         archive=stack,
     )

@@ -12,30 +12,38 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from campaign.machine import Campaign, fold, step
 from campaign.model import (
     ApplyLoad,
+    AssertionJudged,
+    AssertionResult,
     CampaignStarted,
+    CancelGates,
     CancelSession,
     CloseTrial,
     Command,
+    CommandFailed,
     DataGrown,
     DeploymentFinished,
     DeploymentRequested,
     Evaluated,
     Event,
     Finished,
+    GatesFinished,
     GrowData,
     LoadApplied,
     Plan,
     PrepareStack,
     Preparing,
     Resumed,
+    RunGates,
+    SnapshotTaken,
     StackReady,
     StartSession,
+    TakeSnapshot,
 )
 from campaign.testing.scripts import Happening, Planned, mender
 from campaign.testing.world import CALIBRATION, World
@@ -72,7 +80,9 @@ class Simulation:
         self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
         self._heap: list[tuple[float, int, Happening]] = []
         self._order = itertools.count()
+        #: what the session at work, and the gates at work, are still going to do
         self._session: set[int] = set()
+        self._audit: set[int] = set()
 
     def at(self, delay: float, happening: Happening) -> int:
         """Let something happen after `delay` seconds; gives its number in the heap."""
@@ -95,6 +105,7 @@ class Simulation:
             if self.now > until:
                 break
             self._session.discard(number)
+            self._audit.discard(number)
             event = happening(self.now)
             if event is not None:
                 self._handle(event, lose_after=lose_after, torn=torn)
@@ -156,11 +167,13 @@ class Simulation:
             generator=self.world.generator(at),
         )
 
-    def _execute(self, command: Command) -> None:
+    def _execute(self, command: Command) -> None:  # noqa: C901 - one case a command
         jitter = self._random.uniform(0.0, 0.1)
         match command:
             case PrepareStack():
                 self.at(2.0 + jitter, lambda at: self._prepared(command, at))
+            case TakeSnapshot():
+                self.at(1.0 + jitter, lambda at: self._snapshot_taken(command, at))
             case GrowData():
                 self.at(1.0 + jitter, lambda at: self._grown(command, at))
             case ApplyLoad():
@@ -169,12 +182,36 @@ class Simulation:
                 for delay, happening in self._operator(self, command):
                     self._session.add(self.at(delay + jitter, happening))
             case CancelSession():
-                self._heap = [item for item in self._heap if item[1] not in self._session]
-                heapq.heapify(self._heap)
+                self._drop(self._session)
+            case RunGates():
+                self._audit = set(self._run_gates(command, jitter))
+            case CancelGates():
+                self._drop(self._audit)
             case CloseTrial():
                 self.world.closed.add(command.trial)
             case _ as never:
                 assert_never(never)
+
+    def _drop(self, numbers: set[int]) -> None:
+        self._heap = [item for item in self._heap if item[1] not in numbers]
+        heapq.heapify(self._heap)
+
+    def _run_gates(self, command: RunGates, jitter: float) -> Iterator[int]:
+        """Everything the gates find, one after the other, and how they end; as heap numbers."""
+        trial, audit = command.trial, command.id
+        script = self.world.begin_audit(trial, audit)
+
+        def judged(result: AssertionResult) -> Happening:
+            return lambda at: AssertionJudged(at=at, trial=trial, audit=audit, result=result)
+
+        delay = jitter
+        for result in script.results:
+            delay += result.duration_s
+            yield self.at(delay, judged(result))
+        if script.breaks is not None:
+            yield self.at(delay, lambda at: _broken(at, trial, script.breaks))
+        elif not script.hangs:
+            yield self.at(delay, lambda at: GatesFinished(at=at, trial=trial, audit=audit))
 
     def _prepared(self, command: PrepareStack, at: float) -> Event:
         if command.fresh:
@@ -187,6 +224,10 @@ class Simulation:
             calibration=CALIBRATION,
         )
 
+    def _snapshot_taken(self, command: TakeSnapshot, at: float) -> Event:
+        snapshot = self.world.take_snapshot(command.id)
+        return SnapshotTaken(at=at, trial=command.trial, snapshot=snapshot)
+
     def _grown(self, command: GrowData, at: float) -> Event:
         self.world.grow(command.id)
         return DataGrown(at=at, trial=command.trial, rows=10, duration_s=1.0)
@@ -194,6 +235,12 @@ class Simulation:
     def _applied(self, command: ApplyLoad, at: float) -> Event:
         self.world.apply(command.load, at=at)
         return LoadApplied(at=at, trial=command.trial, load_id=command.id)
+
+
+def _broken(at: float, trial: int, error: Exception | None) -> CommandFailed:
+    return CommandFailed(
+        at=at, trial=trial, command="run_gates", component="gates", reason=repr(error)
+    )
 
 
 def simulate(plan: Plan, *, operator: Script = mender, seed: int = 0) -> Campaign:

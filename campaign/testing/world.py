@@ -13,7 +13,9 @@ from campaign.model import (
     Plan,
     Profile,
     Sample,
+    Snapshot,
 )
+from campaign.testing.gates import ScriptedAudit
 
 CALIBRATION = Calibration(healthy_p95_s=0.004, throughput_ratio=1.0, commit_s=0.001, rate_scale=1.0)
 HEALTHY = GeneratorHealth(lag_s=0.002, cpu_ratio=0.2)
@@ -91,8 +93,13 @@ class World:
     grown: dict[str, int] = field(default_factory=dict)
     deployed: dict[str, str] = field(default_factory=dict)
     switches: list[str] = field(default_factory=list)
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
     #: trials whose remains are kept
     closed: set[int] = field(default_factory=set)
+    #: what the gates find, by trial; all is well where nothing is said
+    findings: dict[int, ScriptedAudit] = field(default_factory=dict)
+    #: the audits that were begun, oldest first
+    audits: list[str] = field(default_factory=list)
     #: when metrics cannot be had, and when the generator cannot keep its schedule
     blind: list[Span] = field(default_factory=list)
     starved: list[Span] = field(default_factory=list)
@@ -103,6 +110,20 @@ class World:
         self.grown.setdefault(growth_id, 0)
         if not self.grown[growth_id]:
             self.grown[growth_id] += 1
+
+    def take_snapshot(self, snapshot: str) -> Snapshot:
+        """Only with the load off, and only once: what is there under the id stays."""
+        assert self.load == ()  # noqa: S101 - this world is for tests
+        return self.snapshots.setdefault(
+            snapshot,
+            Snapshot(
+                id=snapshot,
+                size_bytes=1000,
+                added_bytes=100,
+                contents=f"{self.revision} {sorted(self.grown)}",
+                duration_s=1.0,
+            ),
+        )
 
     def apply(self, load: LoadVector, *, at: float) -> None:
         if load != self.load:
@@ -118,7 +139,13 @@ class World:
         self.healed_at = at
 
     def fresh(self) -> None:
-        self.revision, self.load, self.grown = "r0", (), {}
+        origin = self.plan.origin
+        self.revision = "r0" if origin is None else origin.revision
+        self.load, self.grown = (), {}
+
+    def begin_audit(self, trial: int, audit: str) -> ScriptedAudit:
+        self.audits.append(audit)
+        return self.findings.get(trial, ScriptedAudit())
 
     def generator(self, at: float) -> GeneratorHealth:
         return STARVED if _within(self.starved, at) else HEALTHY

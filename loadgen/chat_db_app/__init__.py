@@ -14,7 +14,9 @@ from loadgen.chat_db_app.behaviours import (
     NotificationReader,
     Poller,
     Reader,
+    Returner,
     Searcher,
+    StatsReader,
 )
 from loadgen.chat_db_app.writing import Streamer, Writer
 
@@ -33,7 +35,9 @@ BEHAVIOURS: tuple[type[Behaviour[Any]], ...] = (
     NotificationReader,
     Poller,
     Reader,
+    Returner,
     Searcher,
+    StatsReader,
     Streamer,
     Writer,
 )

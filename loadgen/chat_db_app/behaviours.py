@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote_plus
 
-from loadgen.calls import Behaviour, Call, get, has_values, holds, is_object, parsed, post
+from loadgen.calls import (
+    Behaviour,
+    Call,
+    InvalidAnswerError,
+    get,
+    has_values,
+    holds,
+    is_object,
+    parsed,
+    post,
+)
 from loadgen.chat_db_app.params import (
     BroadcasterParams,
     ConversationParams,
     JanitorParams,
+    ListerParams,
     NotificationReaderParams,
     Pick,
     PickParams,
     PollerParams,
+    ReturnerParams,
     SearcherParams,
     UserParams,
 )
@@ -31,6 +44,9 @@ ConversationParamsT_co = TypeVar("ConversationParamsT_co", bound=ConversationPar
 
 # Which part of an arrival's roll pays for which choice.
 _WHICH_ID, _WHICH_TERM, _WHICH_TEXT = 0, 1, 2
+
+#: A poll that ends without news before this part of its time has hardly waited.
+_EARLY = 0.5
 
 
 def _offset(params: PickParams, arrival: Arrival, *, count: int) -> int:
@@ -117,7 +133,12 @@ class Searcher(OfUser[SearcherParams]):
 
 
 class Poller(OfUser[PollerParams]):
-    """Waits for news: long polls, each from the last notification its user has seen."""
+    """Waits for news: long polls, each from the last notification its user has seen.
+
+    Who is sent away too soon, or hears nothing where there must be news, bears it once: a service
+    that is being replaced lets its clients go, and load that ends takes its news with it. Twice
+    running is a wrong answer.
+    """
 
     name = "poller"
     params_model = PollerParams
@@ -126,22 +147,48 @@ class Poller(OfUser[PollerParams]):
     def __init__(self, *, params: PollerParams, remember: Callable[[str, Write], None]) -> None:
         super().__init__(params=params, remember=remember)
         self._seen: dict[int, int] = {}
+        #: who was disappointed by the last answer
+        self._let_down: set[int] = set()
 
     def call(self, arrival: Arrival) -> Call:
         user_id = self.user_id(arrival)
         since = self._seen.get(user_id, self.params.since)
         path = f"/api/notifications/poll?since={since}&timeout={self.params.timeout_s:g}"
+        asked_s = time.monotonic()
         return Call(
             method="GET",
             wire=get(path, user_id=user_id),
-            accept=lambda body: self._remember(user_id, body),
+            accept=lambda body: self._accept(user_id, asked_s, body),
             allowance_s=self.params.timeout_s,
         )
 
-    def _remember(self, user_id: int, body: bytes) -> None:
+    def _accept(self, user_id: int, asked_s: float, body: bytes) -> None:
         holds("notifications", list)(body)
         ids = [item["id"] for item in parsed(body)["notifications"]]
-        self._seen[user_id] = max([self._seen.get(user_id, 0), *ids])
+        if ids:
+            self._seen[user_id] = max(self._seen.get(user_id, 0), *ids)
+        waited_s = time.monotonic() - asked_s
+        early = waited_s < _EARLY * self.params.timeout_s
+        if ids or not (early or self.params.expects_news):
+            self._let_down.discard(user_id)
+        elif user_id in self._let_down:
+            raise InvalidAnswerError(f"no news again, after {waited_s:.1f} s")
+        else:
+            self._let_down.add(user_id)
+
+
+class Returner(OfUser[ReturnerParams]):
+    """Was away and asks what it has missed: a poll that has something to tell at once."""
+
+    name = "returner"
+    params_model = ReturnerParams
+    operations = ("poll_notifications",)
+
+    def call(self, arrival: Arrival) -> Call:
+        since, timeout_s = self.params.since, self.params.timeout_s
+        path = f"/api/notifications/poll?since={since}&timeout={timeout_s:g}"
+        wire = get(path, user_id=self.user_id(arrival))
+        return Call(method="GET", wire=wire, accept=holds("notifications", list, at_least=1))
 
 
 class NotificationReader(OfUser[NotificationReaderParams]):
@@ -228,13 +275,26 @@ class MarkReader(OfUser[UserParams]):
         return Call(method="POST", wire=wire, accept=is_object)
 
 
-class Lister(OfUser[UserParams]):
+class Lister(OfUser[ListerParams]):
     """Looks at the list of its conversations."""
 
     name = "lister"
-    params_model = UserParams
+    params_model = ListerParams
     operations = ("list_conversations",)
 
     def call(self, arrival: Arrival) -> Call:
         wire = get("/api/conversations", user_id=self.user_id(arrival))
-        return Call(method="GET", wire=wire, accept=holds("conversations", list))
+        accept = holds("conversations", list, at_least=self.params.at_least)
+        return Call(method="GET", wire=wire, accept=accept)
+
+
+class StatsReader(OfUser[UserParams]):
+    """Has the status page open: figures of the whole service, of which there are always some."""
+
+    name = "stats_reader"
+    params_model = UserParams
+    operations = ("conversation_stats",)
+
+    def call(self, arrival: Arrival) -> Call:
+        wire = get("/api/stats", user_id=self.user_id(arrival))
+        return Call(method="GET", wire=wire, accept=holds("days", list, at_least=1))

@@ -75,6 +75,12 @@ class SearcherParams(UserParams):
     )
 
 
+class ListerParams(UserParams):
+    """Lists of conversations; each of the users is known to have at least so many."""
+
+    at_least: int = Field(default=0, ge=0, le=50)
+
+
 class PollerParams(UserParams):
     """Long polls, each asking the app to wait up to `timeout_s`.
 
@@ -84,6 +90,18 @@ class PollerParams(UserParams):
     """
 
     pick: Pick = Pick.OWN
+    since: int = Field(default=0, ge=0, lt=2**63)
+    timeout_s: float = Field(default=8.0, gt=0, le=30)
+    #: somebody keeps sending them something, more often than every `timeout_s`
+    expects_news: bool = False
+
+
+class ReturnerParams(UserParams):
+    """Polls of users for whom there is something after notification `since`.
+
+    The answer is due at once; `timeout_s` is what an app that finds nothing may wait.
+    """
+
     since: int = Field(default=0, ge=0, lt=2**63)
     timeout_s: float = Field(default=8.0, gt=0, le=30)
 

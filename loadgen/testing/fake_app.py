@@ -86,7 +86,8 @@ def _user_id(request: web.Request) -> int:
 
 async def _list(request: web.Request) -> web.Response:
     key = request.path.rsplit("/", 1)[-1]
-    return web.json_response({{"search": "results"}.get(key, key): [{"id": 1}]})
+    name = {"search": "results", "stats": "days"}.get(key, key)
+    return web.json_response({name: [{"id": 1}]})
 
 
 async def _one(request: web.Request) -> web.Response:
@@ -165,6 +166,7 @@ def build_app() -> web.Application:
             web.get("/_fake", _tell),
             web.get("/api/users/{id}", _one),
             web.get("/api/search", _list),
+            web.get("/api/stats", _list),
             web.get("/api/conversations", _list),
             web.get("/api/conversations/{id}", _one),
             web.get("/api/conversations/{id}/messages", _list),

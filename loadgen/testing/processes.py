@@ -125,7 +125,7 @@ class Generator(_Child):
         self.port = _free_port()
         path = folder / "loadgen.json"
         document = {
-            "target": "chat_db_app",
+            "clients": "loadgen.chat_db_app",
             "app_socket": str(app_socket),
             "web_port": self.port,
             "control_token": _TOKEN,

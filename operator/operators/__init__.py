@@ -1,5 +1,6 @@
 """Operators, and the toolbox that all of them work through."""
 
+from operators.history import Deed, HistoryBook, HistoryOperator
 from operators.nobody import NoOperator
 from operators.reference import ReferenceOperator, Repair, RepairBook
 from operators.toolbox import (
@@ -13,9 +14,12 @@ from operators.toolbox import (
 )
 
 __all__ = [
+    "Deed",
     "Deployer",
     "Desk",
     "Equipment",
+    "HistoryBook",
+    "HistoryOperator",
     "NoOperator",
     "ReferenceOperator",
     "Repair",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,8 +14,11 @@ from operators.toolbox import Desk, Equipment, Toolbox, ToolError
 class Repair:
     """What the private channel says of a trial."""
 
-    patch: str
+    #: None: nothing is to be done
+    patch: str | None
     root_cause: str
+    #: how long the operator looks on before it acts, seconds
+    after_s: float = 0.0
 
 
 #: The private channel that no other operator has: the trial's index -> its repair.
@@ -32,6 +36,9 @@ class ReferenceOperator:
         """Resolve the ticket, or give up with the tool's own words."""
         repair = self._repairs(assignment.trial)
         toolbox = Toolbox(self._equipment, assignment, desk)
+        await asyncio.sleep(repair.after_s)
+        if repair.patch is None:
+            return SessionResult(outcome=SessionOutcome.GAVE_UP, reason="nothing is to be done")
         try:
             await toolbox.apply_patch(repair.patch)
             await toolbox.deploy(repair.root_cause)

@@ -1,6 +1,6 @@
 """kill -9 at any moment; `ratchet resume` goes on, and nothing is lost, doubled or left over.
 
-RATCHET_LONG=1 plays four trials with twenty kill points; otherwise one trial with four.
+RATCHET_LONG=1 plays four trials with twenty-one kill points; otherwise one trial with five.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from campaign.adapters.journal.codec import encode
 from campaign.machine import Campaign, fold, step
 from campaign.model import (
     ActionTaken,
+    AssertionJudged,
     Baseline,
     Confirming,
     DataGrown,
@@ -68,12 +69,14 @@ MOMENTS: dict[str, Moment] = {
     "confirming full": lambda _, campaign: (
         isinstance(campaign.phase, Confirming) and campaign.phase.stage == "full"
     ),
+    "gates at work": lambda event, _: isinstance(event, AssertionJudged),
 }
 SHORT_TOUR: tuple[tuple[int, str], ...] = (
     (0, "data grown"),
     (0, "edited"),
     (0, "deployment requested"),
     (0, "confirming full"),
+    (0, "gates at work"),
 )
 LONG_TOUR: tuple[tuple[int, str], ...] = (
     *((0, name) for name in ("stack ready", "baseline", "data grown", "disturbed", "edited")),
@@ -81,7 +84,7 @@ LONG_TOUR: tuple[tuple[int, str], ...] = (
     *((1, name) for name in ("baseline", "deployed", "ticket resolved", "confirming base")),
     *((2, name) for name in ("data grown", "edited", "deployment requested", "session ended")),
     *((3, name) for name in ("disturbed", "deployment requested", "deployed", "recovering")),
-    (3, "confirming full"),
+    *((3, name) for name in ("confirming full", "gates at work")),
 )
 
 

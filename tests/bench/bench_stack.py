@@ -40,7 +40,7 @@ async def _measure(root: Path) -> dict[str, Any]:
         config = LocalStackConfig(
             run_dir=root / name,
             database=unseen,
-            loadgen=LoadgenSettings(target=catalogue.target.name),
+            loadgen=LoadgenSettings(clients=catalogue.target.clients),
             supervisor=SupervisorSettings(wheels_dir=WHEELS_DIR),
         )
         async with LocalStack(config) as stack:

@@ -15,6 +15,7 @@ import json
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,12 +79,38 @@ class Cpu:
         return (self.own + self.prometheus) / self.began if self.began else None
 
 
+@dataclass(slots=True)
+class Sockets:
+    """The folders of sockets that our stacks made; others on this machine have theirs."""
+
+    rig: Rig | None = None
+    seen: set[Path] = field(default_factory=set)
+
+    def take(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def __call__(self, before: Campaign | None, event: Event, after: Campaign) -> None:
+        del before, event, after
+        if self.rig is not None and self.rig.stack is not None:
+            self.seen.add(self.rig.stack.addresses.app_socket.parent)
+
+    @property
+    def left(self) -> int:
+        return sum(folder.exists() for folder in self.seen)
+
+
 def _cpu_s(process: psutil.Process) -> float:
     times = process.cpu_times()
     return times.user + times.system
 
 
-def _used(root: Path) -> dict[str, float]:
+def _threads(process: psutil.Process) -> int:
+    """Without the idle ones of asyncio's pool, which grows to a fixed size when it is needed."""
+    pooled = sum(thread.name.startswith("asyncio_") for thread in threading.enumerate())
+    return process.num_threads() - pooled
+
+
+def _used(root: Path, sockets: Sockets) -> dict[str, float]:
     """What this process holds between two campaigns, when nothing is played."""
     gc.collect()
     process = psutil.Process()
@@ -91,11 +118,11 @@ def _used(root: Path) -> dict[str, float]:
     return {
         "rss_mib": round(process.memory_info().rss / 2**20, 1),
         "files": process.num_fds(),
-        "threads": process.num_threads(),
+        "threads": _threads(process),
         "tasks": len(asyncio.all_tasks()),
         "children": len(process.children(recursive=True)),
         "disk_mib": round(disk / 2**20, 1),
-        "sockets": len(list(Path(tempfile.gettempdir()).glob("ratchet-??????*/pg"))),
+        "sockets": sockets.left,
     }
 
 
@@ -122,7 +149,12 @@ async def _soak(root: Path, minutes: float, profiles: Sequence[str] | None) -> i
     spec = specify(Order(profiles=None if profiles is None else tuple(profiles)))
     used: list[dict[str, float]] = []
     lost = 0
-    cpu = Cpu()
+    cpu, sockets = Cpu(), Sockets()
+
+    def take(rig: Rig) -> None:
+        cpu.take(rig)
+        sockets.take(rig)
+
     async with Host(root) as host:
         while time.monotonic() < ends_at:
             run = RunFolder(path=root / f"soak-{len(used) + 1:03d}")
@@ -131,15 +163,15 @@ async def _soak(root: Path, minutes: float, profiles: Sequence[str] | None) -> i
                     run=run,
                     plan=spec.plan(run.name),
                     options=RigOptions(),
-                    observers=(cpu,),
-                    on_rig=cpu.take,
+                    observers=(cpu, sockets),
+                    on_rig=take,
                 )
             )
             lost += sum(not isinstance(trial.verdict, Resolved) for trial in campaign.done)
             trials = _trials(campaign)
             del campaign
             await asyncio.to_thread(discard_data, run.path)
-            used.append(_used(root))
+            used.append(_used(root, sockets))
             _say({"campaign": run.name, **used[-1], "trials": trials})
     return _conclude(used, lost, cpu)
 

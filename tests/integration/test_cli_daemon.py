@@ -149,7 +149,7 @@ def test_a_bad_order_is_refused_with_what_to_do(daemon: Daemon) -> None:
     answer = daemon.ask("/api/campaigns", {"operator": "x"})
     assert (answer.status, answer.json) == (
         400,
-        {"error": "unknown operator: x", "hint": "there are: reference, none"},
+        {"error": "unknown operator: x", "hint": "there are: reference, history, none"},
     )
     assert daemon.ask("/api/campaigns/none/stop", {}).status == 404
     assert daemon.ask("/api/campaigns/one/stop", {}).status == 409

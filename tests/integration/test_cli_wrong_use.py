@@ -59,7 +59,7 @@ def assert_refused(
 @pytest.mark.parametrize(
     ("arguments", "told", "what_to_do"),
     [
-        (["run", "--operator", "x"], "unknown operator: x", "there are: reference, none"),
+        (["run", "--operator", "x"], "unknown operator: x", "there are: reference, history, none"),
         (["run", "--mode", "x"], "unknown mode: x", "there are: continuous, isolated"),
         (["run", "--target", "x"], "unknown target: x", "there are: chat_db_app"),
         (["run", "--profiles", "mising_index"], "no profile 'mising_index'", "profiles list"),

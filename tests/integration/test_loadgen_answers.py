@@ -15,7 +15,7 @@ def dimension(behaviour: str, users: int, rate_hz: float, **extra: Any) -> dict[
 def test_every_behaviour_is_understood_by_a_well_behaved_app(
     fake_app: FakeApp, generator: Generator
 ) -> None:
-    names = "reader writer searcher broadcaster janitor herd canary mark_reader lister"
+    names = "reader writer searcher broadcaster janitor herd canary mark_reader lister stats_reader"
     generator.offer(
         *(dimension(name, 2, 2.0) for name in names.split()),
         dimension("streamer", 2, 2.0, params={"tokens": 5}),
@@ -27,9 +27,9 @@ def test_every_behaviour_is_understood_by_a_well_behaved_app(
         return all(series > 0 for series in now.values(DONE))
 
     samples = generator.once("every operation was done", all_seen)
-    assert len(samples.values(DONE)) == 13
+    assert len(samples.values(DONE)) == 14
     assert samples.total(ERRORS) == 0
-    assert samples.total("loadgen_users") == 24
+    assert samples.total("loadgen_users") == 26
     assert not any("since=0" in path for path in fake_app.seen()["paths"][-5:])
 
 

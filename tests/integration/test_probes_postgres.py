@@ -16,6 +16,7 @@ import pytest_asyncio
 from prometheus_client import CollectorRegistry
 
 from campaign.adapters.database import Probes, TargetDatabase
+from campaign.adapters.database.connections import connect_harness
 from campaign.adapters.loadgen import AcknowledgedWrite, LedgerPage
 from campaign.ports import PortError
 from loadgen.ledger import Ledger, Write
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TARGET = catalogue().target
 STUCK = "ratchet_database_idle_in_transaction_sessions"
+STATEMENTS = "ratchet_database_statements_total"
 LOST, MISSING = "ratchet_ledger_lost_tokens", "ratchet_ledger_missing_messages"
 
 
@@ -63,6 +65,7 @@ class Watched:
         self.generator = FakeGenerator()
         self.probes = Probes(
             server.superuser_dsn,
+            maintenance_dsn=server.addresses.maintenance_dsn,
             target=TARGET,
             ledger=self.generator,
             ledger_file=ledger_file,
@@ -172,6 +175,53 @@ async def test_written_log_is_counted(watched: Watched, app: asyncpg.Connection[
         lambda: (watched.value("ratchet_database_wal_bytes_total") or 0) > 10_000_000
     )
     await app.execute("DROP TABLE ballast")
+
+
+async def test_statements_of_the_apps_role_are_counted_and_no_others(
+    watched: Watched, server: Server, app: asyncpg.Connection[Any]
+) -> None:
+    await watched.rounds("ratchet_database_probes_total")
+    before = watched.value(STATEMENTS) or 0
+    harness = await connect_harness(server.superuser_dsn)
+    try:
+        for _ in range(30):
+            await app.fetch("SELECT 1")
+            await harness.fetch("SELECT 1")
+            await server.fetchval("SELECT 1")
+    finally:
+        await harness.close()
+    await watched.rounds("ratchet_database_probes_total")
+    assert watched.value(STATEMENTS) == before + 30
+
+
+async def test_statistics_that_are_forgotten_take_nothing_back(
+    watched: Watched, server: Server, app: asyncpg.Connection[Any]
+) -> None:
+    for _ in range(30):
+        await app.fetch("SELECT 1")
+    await watched.rounds("ratchet_database_probes_total")
+    before = watched.value(STATEMENTS) or 0
+    await server.fetchval("SELECT pg_stat_statements_reset()")
+    await watched.rounds("ratchet_database_probes_total")
+    assert watched.value(STATEMENTS) == before
+    await app.fetch("SELECT 1")
+    await watched.until_value(STATEMENTS, before + 1)
+
+
+async def test_the_app_cannot_put_code_of_its_own_where_the_probe_looks(
+    watched: Watched, server: Server, app: asyncpg.Connection[Any]
+) -> None:
+    """It owns the schema that its own database's pg_stat_statements is in."""
+    await app.execute(
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public;"
+        "CREATE FUNCTION public.pg_stat_statements(showtext boolean) RETURNS SETOF record"
+        " LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); END $$"
+    )
+    try:
+        await watched.rounds("ratchet_database_probes_total", 3)
+        assert watched.value("ratchet_database_probe_success") == 1
+    finally:
+        await server.renew()
 
 
 async def test_what_was_acknowledged_and_stored_is_in_order(

@@ -56,7 +56,11 @@ class World:
                 self._offer(behaviour, operation)
         self.findings.probed(
             DatabaseFindings(
-                connections={"idle": 5}, stuck=self.stuck, max_connections=100, wal_bytes=0
+                connections={"idle": 5},
+                stuck=self.stuck,
+                max_connections=100,
+                wal_bytes=0,
+                statements=0,
             )
         )
         self.findings.checked(

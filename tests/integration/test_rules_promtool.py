@@ -28,6 +28,8 @@ INVARIANTS = {
 }
 #: seconds of data before a source disappears, and when the rules are looked at
 UNTIL, AT = 20, 20
+#: the latency limits that are in force
+_EDGES = ("0.15", "0.3", "0.5", "1.0")
 
 Series = Mapping[str, str]
 
@@ -86,15 +88,17 @@ def traffic(
     labels = f'job="loadgen",behaviour="{behaviour}",operation="{operation}"'
     in_time = {
         f'loadgen_request_duration_seconds_bucket{{{labels},le="{le}"}}': done - slow
-        for le in ("0.3", "1.0")
+        for le in _EDGES
     }
     return {
         **alive(until),
         f"loadgen_offered_rate_hz{{{labels}}}": gauge(rate, until=until),
         f"loadgen_request_duration_seconds_count{{{labels}}}": counter(done, until=until),
         **{name: counter(per_s, until=until) for name, per_s in in_time.items()},
-        f'loadgen_inflight_older{{{labels},le="0.3"}}': gauge(overdue, until=until),
-        f'loadgen_inflight_older{{{labels},le="1.0"}}': gauge(overdue, until=until),
+        **{
+            f'loadgen_inflight_older{{{labels},le="{le}"}}': gauge(overdue, until=until)
+            for le in _EDGES
+        },
         f'loadgen_request_errors_total{{{labels},kind="5xx"}}': counter(errors, until=until),
         f'loadgen_request_errors_total{{{labels},kind="timeout"}}': counter(0, until=until),
         f"loadgen_response_bytes_total{{{labels}}}": counter(done * size, until=until),
@@ -108,6 +112,7 @@ def database(
     idle: int = 5,
     stuck: str | None = None,
     wal: float = 0,
+    statements: float = 0,
     until: int = UNTIL,
 ) -> dict[str, str]:
     probe = "ratchet_database"
@@ -117,6 +122,7 @@ def database(
         f'{probe}_max_connections{{job="ratchet"}}': gauge(100, until=until),
         f'{probe}_idle_in_transaction_sessions{{job="ratchet"}}': stuck or gauge(0, until=until),
         f'{probe}_wal_bytes_total{{job="ratchet"}}': counter(wal, until=until),
+        f'{probe}_statements_total{{job="ratchet"}}': counter(statements, until=until),
         f'{probe}_probes_total{{job="ratchet"}}': counter(1, until=until),
     }
 
@@ -144,6 +150,14 @@ LATENCIES = {
     "canary_latency": ("canary", "get_conversation"),
     "history_latency": ("reader", "list_messages"),
     "search_latency": ("searcher", "search_messages"),
+    "stats_latency": ("stats_reader", "conversation_stats"),
+    "list_latency": ("lister", "list_conversations"),
+    "write_latency": ("writer", "create_message"),
+    "notification_list_latency": ("notification_reader", "list_notifications"),
+    "cleanup_latency": ("janitor", "cleanup_notifications"),
+    "broadcast_latency": ("broadcaster", "broadcast"),
+    "news_latency": ("returner", "poll_notifications"),
+    "mark_read_latency": ("mark_reader", "mark_read"),
 }
 
 
@@ -206,7 +220,9 @@ def error_cases() -> list[Case]:
     ]
 
 
+NAN_40 = expected(math.nan, 0, 40, UNKNOWN)
 NAN_80 = expected(math.nan, 0, 80, UNKNOWN)
+NO_PROBER = expected(None, 40, 40, UNKNOWN)
 
 
 def probe_cases() -> list[Case]:
@@ -316,6 +332,47 @@ def size_cases() -> list[Case]:
     return cases
 
 
+def statement_cases() -> list[Case]:
+    def case(name: str, series: Series, what: Expected, *, at: int = AT) -> Case:
+        return Case(
+            name=name, invariant="statements_per_request", series=series, expected=what, at=at
+        )
+
+    some, many = database(statements=100), database(statements=10_000)
+    ten = traffic("reader", "list_messages", rate=10)
+    asked = 'ratchet_database_statements_total{job="ratchet"}'
+    silent_ten = traffic("reader", "list_messages", rate=10, done=0)
+    # 400 requests a second of ten statements each, since 16 s six; the database lags by two.
+    calmed = (
+        traffic("reader", "list_messages", rate=6) | database() | {asked: "0+4000x18 72060 72120"}
+    )
+    calmed |= {name: "0+400x16 6406+6x3" for name in calmed if "seconds_count" in name}
+    forgotten = database() | {asked: "5000+100x17 6700+100x2"}
+    return [
+        case("ten each", ten | some, expected(10, 40, 40, HELD)),
+        case("a thousand each", ten | many, expected(1000, 40, 40, VIOLATED)),
+        case("nobody is answered", silent_ten | many, expected(math.inf, 0, 40, UNKNOWN)),
+        case("nobody is answered, nothing is asked", silent_ten | database(), NAN_40),
+        case("a load just ended", calmed, expected(10, 24, 24, HELD)),
+        case("Postgres forgot its statistics", ten | forgotten, expected(7.5, 40, 40, HELD)),
+        case(
+            "hardly any load",
+            traffic("reader", "list_messages", rate=1) | many,
+            expected(10_000, 4, 4, IDLE),
+        ),
+        case("no prober", ten, expected(None, 40, 40, UNKNOWN)),
+        case("the prober is gone", ten | database(until=10), NO_PROBER, at=16),
+        case("the generator idles", alive() | some, expected(None, 0, 0, IDLE)),
+        case("no generator", some, NOTHING),
+        case(
+            "the generator is gone",
+            traffic("reader", "list_messages", rate=10, until=10) | some,
+            NOTHING,
+            at=16,
+        ),
+    ]
+
+
 def silent(series: Series) -> dict[str, str]:
     """The same without a single answer."""
     return {
@@ -329,6 +386,7 @@ CASES = [
     *error_cases(),
     *probe_cases(),
     *size_cases(),
+    *statement_cases(),
 ]
 
 

@@ -53,7 +53,7 @@ def config_in(folder: Path, run: str) -> LocalStackConfig:
     return LocalStackConfig(
         run_dir=folder / run,
         database=TemplateRecipe(key="notes", populate=fill),
-        loadgen=LoadgenSettings(target="chat_db_app"),
+        loadgen=LoadgenSettings(clients="loadgen.chat_db_app"),
         supervisor=SupervisorSettings(
             wheels_dir=folder / "wheels", environments_dir=folder / "environments"
         ),

@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from campaign.model import DECIDING_GATES
+from chaos_profiles import short_name
+from chaos_profiles.document import read_document
+
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "target_apps" / "chat_db_app"
 GROUND_TRUTH = ROOT / "chaos_profiles" / "chat_db_app" / "ground_truth.yaml"
+PROFILE_FILES = sorted(GROUND_TRUTH.parent.glob("[0-9][0-9]_*/profile.yaml"))
 GATES = {"functional", "correct", "robust", "performant", "production"}
 #: The campaign's eighteen trials.
 PROFILES = {
@@ -65,6 +70,14 @@ def test_every_trial_of_the_campaign_has_something_to_expose() -> None:
     assert exposed - {None} == PROFILES
 
 
+@pytest.mark.parametrize("file", PROFILE_FILES, ids=lambda file: file.parent.name)
+def test_what_a_profile_exposes_is_what_is_registered_for_it(file: Path) -> None:
+    named = set(read_document(file).data["anti_patterns"])
+    name = short_name(file.parent.name)
+    assert named <= {entry["where"] for entry in ENTRIES}
+    assert named >= {e["where"] for e in ENTRIES if e["noticed_by"].get("profile") == name} != set()
+
+
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 def test_an_anti_pattern_is_told_in_full_and_is_where_it_is_said_to_be(
     entry: dict[str, Any],
@@ -86,6 +99,17 @@ def test_an_anti_pattern_is_noticed_by_a_profile_or_an_assertion(entry: dict[str
         assert kind == "assertion"
         assert gate in GATES
         assert assertion
+        if gate in DECIDING_GATES:
+            assert assertion in assertions(gate)
+
+
+def assertions(gate: str) -> set[str]:
+    """The names of the gate's assertions, those of this target included."""
+    files = (ROOT / "campaign" / "gates" / gate).rglob("*.py")
+    trees = [ast.parse(file.read_text()) for file in files]
+    return {
+        node.name for tree in trees for node in tree.body if isinstance(node, ast.AsyncFunctionDef)
+    }
 
 
 def test_the_app_says_nowhere_what_is_wrong_with_it() -> None:

@@ -12,6 +12,7 @@ from campaign.adapters.journal.codec import decode, encode
 from campaign.adapters.journal.errors import UnreadableEventError, UnwritableEventError
 from campaign.model import (
     ActionTaken,
+    AssertionResult,
     Evaluated,
     Event,
     LoadDimension,
@@ -36,6 +37,7 @@ _LOADS = st.lists(_DIMENSIONS, max_size=2).map(tuple)
 _PROFILES = st.builds(Profile, load=_LOADS, ratchet=_LOADS, growth=_JSON_OBJECTS)
 st.register_type_strategy(LoadDimension, _DIMENSIONS)
 st.register_type_strategy(Profile, _PROFILES)
+st.register_type_strategy(AssertionResult, st.builds(AssertionResult, details=_JSON_OBJECTS))
 
 
 def _events_of(kind: type[Event]) -> st.SearchStrategy[Event]:

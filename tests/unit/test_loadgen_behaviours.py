@@ -185,6 +185,64 @@ def test_a_poller_asks_for_what_came_after_the_last_it_has_seen() -> None:
     assert "since=31&" in path_of(poller.call(arrival(index=1)))
 
 
+NO_NEWS = b'{"notifications": [], "unread": 0}'
+NEWS = b'{"notifications": [{"id": 31}], "unread": 1}'
+
+
+def polls(
+    monkeypatch: pytest.MonkeyPatch, params: dict[str, Any]
+) -> Callable[[float, bytes], None]:
+    """One user's polls, one after the other: each is answered after so many seconds."""
+    poller, clock = behaviour("poller", {"timeout_s": 8, **params}), [0.0]
+    monkeypatch.setattr("loadgen.chat_db_app.behaviours.time.monotonic", lambda: clock[0])
+
+    def poll(after_s: float, body: bytes) -> None:
+        call = poller.call(arrival())
+        assert isinstance(call, Call)
+        clock[0] += after_s
+        call.accept(body)
+
+    return poll
+
+
+def test_a_poller_may_wait_in_vain_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    poll = polls(monkeypatch, {})
+    for _ in range(3):
+        poll(8.1, NO_NEWS)
+
+
+def test_a_poller_may_be_sent_away_early_but_not_twice_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    poll = polls(monkeypatch, {})
+    poll(0.1, NO_NEWS)
+    poll(8.1, NO_NEWS)
+    poll(0.1, NO_NEWS)
+    with pytest.raises(InvalidAnswerError, match=r"no news again, after 0\.1 s"):
+        poll(0.1, NO_NEWS)
+    poll(0.1, NEWS)
+    poll(0.1, NO_NEWS)
+
+
+def test_a_poller_that_expects_news_may_miss_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    poll = polls(monkeypatch, {"expects_news": True})
+    poll(8.1, NO_NEWS)
+    poll(2.0, NEWS)
+    poll(8.1, NO_NEWS)
+    with pytest.raises(InvalidAnswerError, match=r"no news again, after 8\.1 s"):
+        poll(8.1, NO_NEWS)
+
+
+def test_who_returns_is_told_something_at_once() -> None:
+    call = plain("returner", {"users": [12, 3], "since": 10, "timeout_s": 8})
+    assert path_of(call) == "/api/notifications/poll?since=10&timeout=8"
+    assert user_of(call) in (12, 13, 14)
+    assert call.allowance_s == 0
+    call.accept(NEWS)
+    with pytest.raises(InvalidAnswerError, match="0 notifications where there are 1 or more"):
+        call.accept(NO_NEWS)
+
+
 def test_a_notification_reader_takes_its_operations_in_turn() -> None:
     both = behaviour("notification_reader", {"unread_count": True})
     turns = [both.operation(arrival(index=index)) for index in range(3)]
@@ -201,6 +259,23 @@ def test_small_answers_are_parsed_and_large_ones_looked_at() -> None:
     for wrong in (b"", b"[]", b'{"messages": 3}', b'{"news": []}', b"x" * 100_000):
         with pytest.raises(InvalidAnswerError):
             accept(wrong)
+
+
+def test_a_lister_knows_how_many_conversations_there_are_at_least() -> None:
+    accept = plain("lister", {"at_least": 2}).accept
+    accept(b'{"conversations": [{"id": 1}, {"id": 2}], "next_offset": null}')
+    with pytest.raises(InvalidAnswerError, match="1 conversations where there are 2 or more"):
+        accept(b'{"conversations": [{"id": 1}], "next_offset": 1}')
+    plain("lister").accept(b'{"conversations": [], "next_offset": null}')
+
+
+def test_a_stats_reader_asks_for_the_figures_and_takes_none_for_an_error() -> None:
+    call = plain("stats_reader", {"users": [5_000_000_000, 4], "pick": "own"}, user=1)
+    assert (path_of(call), user_of(call)) == ("/api/stats", 5_000_000_001)
+    call.accept(b'{"days": [{"day": "2025-01-01", "role": "user", "messages": 1, "tokens": 3}]}')
+    for wrong in (b'{"days": []}', b'{"days": null}', b'{"stats": []}'):
+        with pytest.raises(InvalidAnswerError):
+            call.accept(wrong)
 
 
 def test_somebody_elses_record_is_invalid() -> None:

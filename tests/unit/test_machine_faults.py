@@ -33,6 +33,7 @@ FROM_GROWTH_TO_VERDICT: tuple[Way, ...] = (
     Drive.to_recovering,
     Drive.to_confirming,
     Drive.to_full_load,
+    Drive.to_gates,
 )
 
 

@@ -21,6 +21,7 @@ moves = st.one_of(
     st.tuples(st.just("fail"), numbers),
     st.tuples(st.just("again"), numbers),
     st.tuples(st.just("gap"), st.integers(1, 60)),
+    st.tuples(st.just("gates"), st.sampled_from(("fail", "err", "hang"))),
     st.tuples(
         st.just("act"),
         st.sampled_from(("request", "deployed", "failed", "resolve", "end", "give up")),

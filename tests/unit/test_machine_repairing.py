@@ -98,7 +98,7 @@ def test_a_ticket_resolved_without_a_deployment_is_confirmed_and_counted_apart()
     assert drive.phase == "confirming"
     assert drive.trial.first_green_at is not None
     assert drive.trial.first_green_at > resolved_at
-    drive.load_applied().tick(6).tick(1).load_applied().tick(30)
+    drive.load_applied().tick(6).tick(1).load_applied().tick(30).pass_gates()
     assert drive.trial.verdict == Resolved(without_deployment=True)
 
 

@@ -41,6 +41,7 @@ AFTER_PREPARING: dict[str, Way] = {
     "repairing": Drive.to_repairing,
     "recovering": Drive.to_recovering,
     "confirming": Drive.to_full_load,
+    "auditing": Drive.to_gates,
     "healing": Drive.to_healing,
     "paused": paused,
 }
@@ -115,6 +116,7 @@ def test_a_campaign_that_was_only_preparing_starts_from_nothing() -> None:
         ("repairing", [ApplyLoad, StartSession]),
         ("recovering", [ApplyLoad]),
         ("confirming", [ApplyLoad]),
+        ("auditing", [ApplyLoad]),
         ("healing", [ApplyLoad, CloseTrial]),
         ("paused", [ApplyLoad]),
     ],
@@ -141,6 +143,7 @@ def _finish_trial(drive: Drive) -> None:
         "repairing": lambda it: _from_recovering(it.deploy("d2").resolve().end_session()),
         "recovering": _from_recovering,
         "confirming": _from_confirming,
+        "auditing": Drive.pass_gates,
         "healing": lambda it: it,
     }
     ways[drive.phase](drive).load_applied()
@@ -157,7 +160,7 @@ def _from_recovering(drive: Drive) -> Drive:
 
 def _from_confirming(drive: Drive) -> Drive:
     drive.load_applied().tick(7)
-    return drive.load_applied().tick(30)
+    return drive.load_applied().tick(30).pass_gates()
 
 
 def test_growth_is_asked_for_again_under_the_same_id() -> None:

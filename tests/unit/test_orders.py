@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from campaign import orders
+import chaos_profiles
 from campaign.errors import UsageError
 from campaign.orders import Order, estimated_s, params_models, read_catalogue, specify
-from chaos_profiles import PROFILES_ROOT
+from chaos_profiles import PROFILES_ROOT, PROFILES_VARIABLE, short_name
 
-LADDER = ("missing_index", "pool_exhaustion", "streaming_txn", "fulltext_search")
+LADDER = tuple(
+    short_name(folder.name)
+    for folder in sorted((PROFILES_ROOT / "chat_db_app").glob("[0-9][0-9]_*"))
+)
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -40,7 +43,7 @@ def test_profiles_are_played_in_the_order_they_are_named_in() -> None:
 
 def test_first_cuts_what_is_played_whatever_it_is() -> None:
     assert len(specify(Order(first=2)).profiles) == 2
-    assert len(specify(Order(profiles=LADDER[1:], first=1)).profiles) == 1
+    assert len(specify(Order(profiles=LADDER[1:3], first=1)).profiles) == 1
     assert len(specify(Order(first=99)).profiles) == len(LADDER)
 
 
@@ -126,9 +129,57 @@ def test_a_patch_that_does_not_apply_is_refused_with_its_file(
     shutil.copytree(PROFILES_ROOT.parent / "target_apps", tmp_path / "target_apps")
     fix = root / "chat_db_app" / "01_missing_index" / "fix.patch"
     fix.write_text(fix.read_text().replace("jsonb NOT NULL", "json NOT NULL"))
-    monkeypatch.setattr(orders, "PROFILES_ROOT", root)
+    monkeypatch.setattr(chaos_profiles.catalogue, "PROFILES_ROOT", root)
     told = str(refusal(Order()))
     assert f"{fix}: does not apply to the unmodified app; git says: error: patch failed" in told
+
+
+def test_profiles_of_ones_own_follow_the_ladder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_profile(tmp_path)
+    monkeypatch.setenv(PROFILES_VARIABLE, str(tmp_path))
+    spec = specify(Order(profiles=("mine",)))
+    assert spec.catalogue.profiles[-1].id == "mine"
+    assert spec.catalogue.fix_patch(spec.profiles[0]) == folder / "fix.patch"
+
+
+def test_a_folder_of_ones_own_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROFILES_VARIABLE, str(tmp_path / "none"))
+    error = refusal(Order())
+    assert str(error) == f"there is no folder {tmp_path / 'none'}"
+    assert PROFILES_VARIABLE in error.hint
+
+
+def test_at_full_scale_a_profile_plays_what_it_says_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = own_profile(tmp_path)
+    with (folder / "profile.yaml").open("a") as file:
+        file.write("full_scale: {load: [{behaviour: reader, users: 77, rate_hz: 1}]}\n")
+    monkeypatch.setenv(PROFILES_VARIABLE, str(tmp_path))
+    usual = specify(Order(profiles=("mine", "streaming_txn")))
+    full = specify(Order(profiles=("mine", "streaming_txn"), scale="full"))
+    assert [d.users for d in full.profiles[0].load] == [77]
+    assert full.profiles[0].growth == usual.profiles[0].growth
+    assert full.profiles[1] == usual.profiles[1]
+
+
+def test_a_full_scale_that_nobody_wrote_down_is_refused() -> None:
+    error = refusal(Order(profiles=("streaming_txn",), scale="full"))
+    assert str(error) == "no full scale is written down for streaming_txn"
+    assert error.hint.startswith("these have one: ")
+
+
+def own_profile(root: Path) -> Path:
+    """A profile of chat_db_app's, in a folder of one's own: a copy of the first one."""
+    folder = root / "chat_db_app" / "98_mine"
+    shutil.copytree(PROFILES_ROOT / "chat_db_app" / "01_missing_index", folder)
+    text = (folder / "profile.yaml").read_text()
+    (folder / "profile.yaml").write_text(text.replace("1_000_", "98_000_"))
+    return folder
 
 
 def test_without_git_nothing_can_be_checked(
@@ -141,7 +192,8 @@ def test_without_git_nothing_can_be_checked(
 
 
 def test_every_behaviour_says_what_it_can_be_told() -> None:
-    assert set(params_models("chat_db_app")) == set(read_catalogue().target.behaviours)
+    target = read_catalogue().target
+    assert set(params_models(target.clients)) == set(target.behaviours)
 
 
 def test_an_order_goes_over_the_api_without_its_file() -> None:
@@ -152,4 +204,10 @@ def test_an_order_goes_over_the_api_without_its_file() -> None:
 def test_isolated_trials_take_longer_than_the_same_ones_in_a_row() -> None:
     plan = specify(Order()).plan("x")
     isolated = specify(Order(mode="isolated")).plan("x")
-    assert 60 < estimated_s(plan) < estimated_s(isolated) < 900
+    assert 60 < estimated_s(plan) < estimated_s(isolated) < 3600
+
+
+def test_a_continuous_campaign_keeps_the_states_of_its_trials_unless_told_otherwise() -> None:
+    assert specify(Order()).plan("x").snapshots
+    assert not specify(Order(snapshots=False)).plan("x").snapshots
+    assert not specify(Order(mode="isolated")).plan("x").snapshots

@@ -4,101 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, ConfigDict
 
 from campaign.model import LoadDimension
+from campaign.orders import params_models
 from chaos_profiles import PROFILES_ROOT, ProfileError, load_catalogue, target_names
 from chaos_profiles.problems import Problem
-
-DATA = """
-from dataclasses import dataclass
-
-AFTER_SEED = ()
-
-@dataclass(frozen=True)
-class Range:
-    first: int
-    count: int
-
-@dataclass(frozen=True)
-class Growth:
-    users: Range
-    messages: int = 0
-
-def seed():
-    return []
-
-def tables(growth):
-    return []
-"""
-TARGET = """\
-app: ../../app
-command: [python, main.py]
-health_path: /healthz
-requirements: requirements.txt
-database: {name: chat, role: chat}
-behaviours:
-  reader: [list_messages]
-  herd: [get_user]
-base_load:
-  - {behaviour: reader, users: 3, rate_hz: 0.4}
-ledger: {messages: SELECT 1, usage: SELECT 2}
-"""
-INVARIANTS = """\
-shared:
-  rate: sum(rate_hz{job="loadgen",$SELECT})
-invariants:
-  - id: history_latency
-    title: Slower than $L
-    kind: performance
-    unit: ratio
-    select: behaviour="reader"
-    latency: {floor_s: 0.3, times_calibrated: 20}
-    value: slow{job="loadgen",$SELECT,le="$L"} / $rate
-    limit: 0.05
-    samples: increase(seen{job="loadgen"}[$RANGE])
-    offered: $RANGE_S * $rate
-    min_offered: 4
-    sources: [loadgen]
-"""
-PROFILE = """\
-title: Conversations without an index
-category: query
-symptom: Slow
-anti_patterns: [models.py:list_messages]
-growth:
-  users: {first: 1_000_000_000, count: 10}
-load:
-  - behaviour: reader
-    users: 20
-    rate_hz: 1.0
-    params: {users: [1_000_000_000, 10]}
-breaks: [history_latency]
-window_s: 20
-"""
-
-
-class ReaderParams(BaseModel):
-    """What a load generator would check the params of readers by."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    users: list[int]
+from tests.profiles_kit import MODELS, PROFILE, PROFILE_FILE, TARGET, write_target
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A small target in which everything fits together."""
-    target = tmp_path / "profiles" / "small_app"
-    (target / "01_missing_index").mkdir(parents=True)
-    (target / "target.yaml").write_text(TARGET)
-    (target / "invariants.yaml").write_text(INVARIANTS)
-    (target / "data.py").write_text(DATA)
-    (target / "01_missing_index" / "profile.yaml").write_text(PROFILE)
-    return target
+    return write_target(tmp_path)
 
 
 Edit = Callable[[str, str, str], tuple[Problem, ...]]
@@ -120,11 +40,8 @@ def edit(folder: Path) -> Edit:
 
 def problems(folder: Path) -> tuple[Problem, ...]:
     with pytest.raises(ProfileError) as caught:
-        load_catalogue(folder, params_models={"reader": ReaderParams})
+        load_catalogue(folder, models_of=lambda _: MODELS)
     return caught.value.problems
-
-
-PROFILE_FILE = "01_missing_index/profile.yaml"
 
 
 def only(found: tuple[Problem, ...]) -> tuple[str, int | None, str, str]:
@@ -137,11 +54,11 @@ def test_a_folder_becomes_a_catalogue(folder: Path) -> None:
     assert [profile.id for profile in catalogue.profiles] == ["missing_index"]
     assert catalogue.target.name == "small_app"
     assert catalogue.target.app_dir == folder.parents[1] / "app"
-    assert catalogue.target.behaviours == {"reader": ("list_messages",), "herd": ("get_user",)}
+    assert catalogue.target.behaviours == {"reader": ("list_messages",), "canary": ("get_user",)}
     assert catalogue.target.base_load == (LoadDimension(behaviour="reader", users=3, rate_hz=0.4),)
     assert catalogue.profiles[0].growth == {"users": {"first": 1_000_000_000, "count": 10}}
     assert catalogue.profiles[0].load[0].params == {"users": [1_000_000_000, 10]}
-    assert target_names(folder.parent) == ("small_app",)
+    assert target_names((folder.parent,)) == ("small_app",)
 
 
 def test_a_profile_is_found_by_its_id_and_by_its_name(folder: Path) -> None:
@@ -227,6 +144,43 @@ def test_shared_expressions_are_put_in_place(folder: Path) -> None:
         ),
         pytest.param(
             PROFILE_FILE,
+            "users: 20\n    rate_hz: 1.0",
+            "users: 200\n    rate_hz: 100",
+            [(7, "load", "20000 requests/s in all: one generator manages 10000")],
+            id="more than a generator can send",
+        ),
+        pytest.param(
+            PROFILE_FILE,
+            "window_s: 20",
+            "window_s: 20\nfull_scale: {}",
+            [(14, "full_scale", "changes nothing: give it a growth, a load or both")],
+            id="a full scale that is none",
+        ),
+        pytest.param(
+            PROFILE_FILE,
+            "window_s: 20",
+            "window_s: 20\nfull_scale:\n"
+            "  growth: {users: {first: 2_000_000_000, cuont: 10}}\n"
+            "  load: [{behaviour: raeder, users: 6000, rate_hz: 1}]",
+            [(16, "full_scale.load.0.users", "should be less than or equal to 5000, not 6000")],
+            id="a full scale that does not fit the schema",
+        ),
+        pytest.param(
+            PROFILE_FILE,
+            "window_s: 20",
+            "window_s: 20\nfull_scale:\n"
+            "  growth: {users: {first: 2_000_000_000, cuont: 10}}\n"
+            "  load: [{behaviour: raeder, users: 60, rate_hz: 0.0001}]",
+            [
+                (15, "full_scale.growth.users.first", "2000000000 belongs to another profile"),
+                (15, "full_scale.growth.users.cuont", "unknown key; did you mean count?"),
+                (16, "full_scale.load.0.behaviour", "no such behaviour; did you mean reader?"),
+                (16, "full_scale.load.0.rate_hz", "too low for a single request"),
+            ],
+            id="a full scale that is wrong where the rest is right",
+        ),
+        pytest.param(
+            PROFILE_FILE,
             "behaviour: reader",
             "behaviour: raeder",
             [(8, "load.0.behaviour", "no such behaviour; did you mean reader?")],
@@ -297,6 +251,13 @@ def test_shared_expressions_are_put_in_place(folder: Path) -> None:
         ),
         pytest.param(
             PROFILE_FILE,
+            "window_s: 20",
+            "window_s: 20\nmasked_by: [missing_index]",
+            [(14, "masked_by.0", "no other profile of that name")],
+            id="a profile that masks itself",
+        ),
+        pytest.param(
+            PROFILE_FILE,
             "category: query",
             "category: quary",
             [
@@ -358,8 +319,18 @@ def test_shared_expressions_are_put_in_place(folder: Path) -> None:
             "target.yaml",
             "behaviour: reader, users: 3",
             "behaviour: writer, users: 3",
-            [(10, "base_load.0.behaviour", "no such behaviour; known: herd, reader")],
+            [(11, "base_load.0.behaviour", "no such behaviour; known: canary, reader")],
             id="an unknown behaviour in the base load",
+        ),
+        pytest.param(
+            "target.yaml",
+            "canary: [get_user]",
+            "herd: [get_user]",
+            [
+                (7, "behaviours", "canary is missing: its plainest request is what"),
+                (9, "behaviours.herd", "the clients have no such behaviour; known: canary, reader"),
+            ],
+            id="behaviours that the clients do not have",
         ),
         pytest.param(
             "target.yaml",
@@ -493,6 +464,34 @@ def test_a_folder_with_a_wrong_name_is_told(folder: Path, name: str, message: st
     (found,) = problems(folder)
     assert found.file.name == name
     assert found.message.startswith(message)
+
+
+def test_clients_that_cannot_be_loaded_are_told_with_the_reason(folder: Path) -> None:
+    with pytest.raises(ProfileError) as caught:
+        load_catalogue(folder, models_of=params_models)
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.field) == (6, "clients")
+    assert f"{folder}/clients.py cannot be loaded: FileNotFoundError" in problem.message
+
+
+def test_the_full_scale_is_the_same_profile_with_another_load_or_growth(folder: Path) -> None:
+    with (folder / PROFILE_FILE).open("a") as file:
+        file.write("full_scale:\n  load: [{behaviour: reader, users: 4000, rate_hz: 1}]\n")
+    catalogue = load_catalogue(folder)
+    full, usual = catalogue.full_scale["missing_index"], catalogue.profile("missing_index")
+    assert [dimension.users for dimension in full.load] == [4000]
+    assert full == replace(usual, load=full.load)
+
+
+def test_what_masks_a_profile_and_what_was_added_to_it_are_told(folder: Path) -> None:
+    (folder / "02_second").mkdir()
+    text = PROFILE.replace("1_000", "2_000")
+    (folder / "02_second" / "profile.yaml").write_text(
+        f"{text}masked_by: [missing_index]\nnote: >-\n  A call\n  of 10 ms.\n"
+    )
+    second = load_catalogue(folder).profile("second")
+    assert second.masked_by == ("missing_index",)
+    assert second.note == "A call of 10 ms."
 
 
 def test_growth_without_a_data_module_is_refused(folder: Path) -> None:

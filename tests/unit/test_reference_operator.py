@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from operators import NoOperator, ReferenceOperator, Repair
 
 from campaign.model import DeploymentRequested, SessionOutcome, SessionResult, TicketResolved
+from campaign.testing import play
+from campaign.wiring import repair_book
 from tests.toolbox_kit import ASSIGNMENT, DEPLOYED, REFUSED, Bench
+from tests.verification_kit import MENDS, make_catalogue, make_spec
 
 REPAIR = Repair(patch="--- a/x\n+++ b/x\n", root_cause="there was no index")
 
@@ -68,3 +73,29 @@ async def test_the_none_operator_touches_nothing() -> None:
     result = await NoOperator().work(ASSIGNMENT, bench)
     assert result.outcome is SessionOutcome.GAVE_UP
     assert (bench.events, bench.commands) == ([], [])
+
+
+async def test_told_to_do_nothing_it_touches_nothing() -> None:
+    bench, nothing = Bench(), Repair(patch=None, root_cause="")
+    result = await ReferenceOperator(bench.equipment, lambda _: nothing).work(ASSIGNMENT, bench)
+    assert result.outcome is SessionOutcome.GAVE_UP
+    assert (bench.events, bench.commands) == ([], [])
+
+
+def test_it_looks_on_for_as_long_as_it_is_told_to() -> None:
+    async def looked_on_s(repair: Repair) -> float:
+        loop, bench = asyncio.get_running_loop(), Bench()
+        began = loop.time()
+        await ReferenceOperator(bench.equipment, lambda _: repair).work(ASSIGNMENT, bench)
+        return loop.time() - began
+
+    assert play(looked_on_s(replace(REPAIR, after_s=3.0))) == pytest.approx(3.0)
+    assert play(looked_on_s(REPAIR)) == pytest.approx(0.0)
+
+
+def test_a_trials_own_repair_stands_in_for_the_profiles_fix(tmp_path: Path) -> None:
+    catalogue = make_catalogue(tmp_path)
+    plan = make_spec(catalogue).plan("x")
+    book = repair_book(catalogue, plan, repairs={1: REPAIR})
+    assert book(0) == Repair(patch=MENDS, root_cause=catalogue.profiles[0].title)
+    assert book(1) == REPAIR

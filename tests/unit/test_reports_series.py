@@ -53,6 +53,7 @@ def test_a_trials_phases_follow_each_other_without_a_hole(first: TrialHistory) -
         "recovering",
         "confirming at base load",
         "confirming at full load",
+        "auditing",
         "healing",
     ]
     assert all(one.until == other.since for one, other in pairwise(first.spans))

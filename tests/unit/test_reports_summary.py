@@ -52,6 +52,20 @@ def test_each_trial_tells_its_verdict_times_and_revision(summary: dict[str, Any]
     assert trial["revision"] != trial["revision_before"]
 
 
+def test_each_trial_tells_what_its_gates_found(summary: dict[str, Any]) -> None:
+    first, unresolved = summary["trials"][0]["gates"], summary["trials"][1]["gates"]
+
+    assert [(each["gate"], each["name"], each["state"]) for each in first] == [
+        ("functional", "healthy", "pass"),
+        ("correct", "token_counts_are_exact", "pass"),
+        ("correct", "pages_are_complete", "skipped"),
+    ]
+    assert first[0]["message"] == "GET /healthz answered 200"
+    assert first[0]["details"]["expected"] == [1, 2, 3]
+    assert first[0]["details"]["rate"] is None
+    assert unresolved == []
+
+
 def test_an_inconclusive_trial_names_the_part_at_fault(summary: dict[str, Any]) -> None:
     trial = summary["trials"][4]
 

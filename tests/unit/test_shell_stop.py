@@ -31,6 +31,7 @@ PHASES = (
     "repairing",
     "recovering",
     "confirming",
+    "auditing",
     "healing",
 )
 

@@ -25,8 +25,11 @@ from campaign.testing import (
     Planned,
     Scene,
     Script,
+    ScriptedAudit,
     Simulation,
     World,
+    erring,
+    failing,
     idler,
     make_plan,
     mender,
@@ -160,6 +163,48 @@ def test_many_crashes_in_one_campaign_change_no_verdict(operator: Script) -> Non
         lives.live(seed=seed)
         assert_same_outcome(lives, reference)
         assert_journal_is_world(lives)
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["after the journal", "before the journal"])
+@pytest.mark.parametrize(
+    ("found", "kind"),
+    [
+        (ScriptedAudit(), "resolved"),
+        (failing("healthy"), "unresolved"),
+        (erring("healthy"), "inconclusive"),
+        (ScriptedAudit(hangs=True), "inconclusive"),
+        (ScriptedAudit(breaks=KeyError("oops")), "inconclusive"),
+    ],
+    ids=["well", "fails", "errs", "hangs", "breaks"],
+)
+def test_a_crash_at_any_moment_of_an_audit_changes_nothing(
+    found: ScriptedAudit, kind: str, *, torn: bool
+) -> None:
+    reference = audited(found)
+    assert reference.live()
+    assert verdicts(reference.campaign)[1][0] == kind
+    for point in moments_of("auditing", reference.journal):
+        lives = audited(found)
+        assert not lives.live(lose_after=point, torn=torn)
+        assert lives.live(seed=point)
+        assert_same_outcome(lives, reference)
+        assert_journal_is_world(lives)
+        assert len(lives.world.audits) == len(set(lives.world.audits))
+
+
+def audited(found: ScriptedAudit) -> Lives:
+    """In the second trial the gates find this."""
+    return Lives(operator=mender, world=World(plan=plan(), findings={1: found}))
+
+
+def moments_of(phase: str, journal: list[Event]) -> list[int]:
+    """How many events the journal holds while the second trial is in the phase."""
+    states = [fold(journal[:count]) for count in range(1, len(journal) + 1)]
+    return [
+        count
+        for count, state in enumerate(states, start=1)
+        if state is not None and (state.phase.kind, state.trial.index) == (phase, 1)
+    ]
 
 
 def test_a_controller_that_dies_at_every_single_event_still_gets_through_its_start() -> None:

@@ -34,6 +34,8 @@ class DatabaseFindings:
     max_connections: int
     #: written since the first look, across restarts and fresh databases
     wal_bytes: int
+    #: executed by the app's role since the first look, likewise
+    statements: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,11 @@ def _of_database(found: DatabaseFindings) -> Iterator[Metric]:
     )
     yield CounterMetricFamily(
         "ratchet_database_wal_bytes", "Bytes of write-ahead log", value=found.wal_bytes
+    )
+    yield CounterMetricFamily(
+        "ratchet_database_statements",
+        "Statements that the app's role executed",
+        value=found.statements,
     )
 
 

@@ -30,6 +30,8 @@ class ProbedTarget(Protocol):
     @property
     def role(self) -> str: ...
     @property
+    def database(self) -> str: ...
+    @property
     def ledger(self) -> Queries: ...
 
 
@@ -45,19 +47,27 @@ class Probes:
         self,
         dsn: str,
         *,
+        maintenance_dsn: str,
         target: ProbedTarget,
         ledger: Ledger,
         ledger_file: Path,
         registry: CollectorRegistry,
         seed: int = 1,
     ) -> None:
-        """`dsn` is the superuser's; `seed` decides which old writes are looked at again."""
+        """Two ways in of the superuser's: to the app's database, and to one the app cannot change.
+
+        `seed` decides which old writes are looked at again.
+        """
         self._registry = registry
         self._findings = Findings()
-        self._server = ServerProbe(dsn, app_role=target.role)
+        self._server = ServerProbe(
+            maintenance_dsn, app_role=target.role, app_database=target.database
+        )
         self._checker = LedgerChecker(
             dsn, queries=target.ledger, ledger=ledger, file=LedgerFile(ledger_file), seed=seed
         )
+        #: the checker has one connection
+        self._checking = asyncio.Lock()
         self._failing: set[str] = set()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
@@ -79,6 +89,14 @@ class Probes:
         self._server.close()
         self._checker.close()
 
+    async def catch_up(self) -> None:
+        """Fetch what was acknowledged by now: with the load off, that is all there is."""
+        await self._check()
+
+    def write_off(self) -> None:
+        """Acknowledged messages that are missing now are on record: they count no more."""
+        self._checker.write_off()
+
     async def _look(self) -> None:
         try:
             self._findings.probed(await self._server.look())
@@ -90,7 +108,8 @@ class Probes:
 
     async def _check(self) -> None:
         try:
-            self._findings.checked(await self._checker.check())
+            async with self._checking:
+                self._findings.checked(await self._checker.check())
         except _FAILURES as exc:
             self._findings.checked(None)
             self._failed("ledger_check", exc)

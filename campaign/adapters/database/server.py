@@ -10,7 +10,9 @@ import asyncpg
 from campaign.adapters.database.connections import connect_superuser
 from campaign.adapters.database.exposition import STATES, DatabaseFindings
 
-#: Catalogues only: nothing here can be shadowed or changed by the app's role.
+#: Catalogues and statistics. Nothing here can be shadowed or changed by the app's role: it owns
+#: no schema of the maintenance database, where this runs. In its own it could put a function of its
+#: own in the place of pg_stat_statements, for the superuser to call.
 _LOOK = """
 SELECT
     (SELECT coalesce(json_object_agg(state, sessions), '{}') FROM (
@@ -23,7 +25,10 @@ SELECT
      WHERE usename = $1 AND state LIKE 'idle in transaction%'
        AND state_change < clock_timestamp() - interval '0.5 s') AS stuck,
     current_setting('max_connections')::int AS max_connections,
-    pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_position
+    pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint AS wal_position,
+    (SELECT coalesce(sum(calls), 0)::bigint FROM public.pg_stat_statements(showtext => false)
+     WHERE userid = to_regrole($1) AND toplevel
+       AND dbid = (SELECT oid FROM pg_database WHERE datname = $3)) AS statements
 """
 _STATEMENT_TIMEOUT = "900ms"
 _ANSWER_TIMEOUT_S = 0.95
@@ -32,12 +37,13 @@ _ANSWER_TIMEOUT_S = 0.95
 class ServerProbe:
     """Looks at the server once a call; connects again after any failure."""
 
-    def __init__(self, dsn: str, *, app_role: str) -> None:
-        self._dsn = dsn
+    def __init__(self, maintenance_dsn: str, *, app_role: str, app_database: str) -> None:
+        self._dsn = maintenance_dsn
         self._app_role = app_role
+        self._app_database = app_database
         self._connection: asyncpg.Connection[Any] | None = None
-        self._wal_position: int | None = None
-        self._wal_bytes = 0
+        self._wal_bytes = _Odometer()
+        self._statements = _Odometer()
 
     async def look(self) -> DatabaseFindings:
         """One round trip.
@@ -49,17 +55,17 @@ class ServerProbe:
             if self._connection is None:
                 self._connection = await self._connect()
             row = await self._connection.fetchrow(
-                _LOOK, self._app_role, STATES, timeout=_ANSWER_TIMEOUT_S
+                *(_LOOK, self._app_role, STATES, self._app_database), timeout=_ANSWER_TIMEOUT_S
             )
         except BaseException:
             self.close()
             raise
-        self._count_wal(row["wal_position"])
         return DatabaseFindings(
             connections=json.loads(row["connections"]),
             stuck=row["stuck"],
             max_connections=row["max_connections"],
-            wal_bytes=self._wal_bytes,
+            wal_bytes=self._wal_bytes.at(row["wal_position"]),
+            statements=self._statements.at(row["statements"]),
         )
 
     def close(self) -> None:
@@ -68,10 +74,30 @@ class ServerProbe:
             self._connection = None
 
     async def _connect(self) -> asyncpg.Connection[Any]:
-        self._wal_position = None  # another database may be behind the same address
+        # Another database may be behind the same address.
+        self._wal_bytes.lift()
+        self._statements.lift()
         return await connect_superuser(self._dsn, statement_timeout=_STATEMENT_TIMEOUT)
 
-    def _count_wal(self, position: int) -> None:
-        before = position if self._wal_position is None else self._wal_position
-        self._wal_bytes += max(0, position - before)
-        self._wal_position = position
+
+class _Odometer:
+    """How far a number that the server keeps has moved on, as far as it was watched.
+
+    A step back adds nothing: Postgres was told to forget its statistics, or had no room for a
+    rare statement's any more.
+    """
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._last: int | None = None
+
+    def at(self, position: int) -> int:
+        """The total, now that the number is `position`."""
+        if self._last is not None:
+            self._total += max(0, position - self._last)
+        self._last = position
+        return self._total
+
+    def lift(self) -> None:
+        """Whatever the next position is, nothing was travelled up to it."""
+        self._last = None

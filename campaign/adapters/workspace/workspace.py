@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -39,6 +40,8 @@ from campaign.identity import Identity, app_identity
 from campaign.supervisor.tree import revision_hash
 
 _MAIN = "refs/heads/main"
+_ORIGIN = "refs/ratchet/origin"
+_ABBREVIATED = re.compile(r"[0-9a-f]{4,40}")
 _NO_OBJECT = "0" * 40
 
 #: The date of every first commit (2000-01-01): the same source has the same first revision in
@@ -84,6 +87,39 @@ class Workspace:
             # Last, since it is what says that all was done.
             await self._git.run("update-ref", _MAIN, revision, _NO_OBJECT)
             return revision
+
+    async def take_over(self, history: Path, revision: str) -> None:
+        """Instead of `create`: go on from a revision in another workspace's bare repository.
+
+        `history` is an absolute path. Done already: nothing is changed.
+
+        Raises:
+            UnknownRevisionError: it is not in that history.
+            GitFailedError: there is no such repository.
+        """
+        async with self._changing:
+            await self._init()
+            if await resolve(self._git, _MAIN):
+                return
+            options = ("--quiet", "--no-tags", "--no-write-fetch-head")
+            await self._git.run("fetch", *options, str(history), f"+{_MAIN}:{_ORIGIN}")
+            await require_commit(self._git, revision)
+            await self._fill(revision)
+            await self._git.run("update-ref", _MAIN, revision, _NO_OBJECT)
+
+    async def find(self, name: str) -> str | None:
+        """The revision in the history that a tag, a full sha or the beginning of one names.
+
+        Raises:
+            NoWorkspaceError: see `head`.
+        """
+        head = await self.head()
+        revision = await self.tagged(name)
+        if revision is None and _ABBREVIATED.fullmatch(name):
+            revision = await resolve(self._git, name)
+        if revision is None or not await self._follows(head, on=revision):
+            return None
+        return revision
 
     async def commit_object(self, message: str, *, at: float) -> Commit:
         """A commit of the present files on top of `head()`, which nothing refers to yet.

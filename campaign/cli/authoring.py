@@ -1,0 +1,54 @@
+"""`ratchet profiles schema` and `new`: for those who write profiles of their own."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from campaign.cli.common import tell
+from campaign.errors import UsageError
+from campaign.orders import find_target
+from chaos_profiles.json_schema import SCHEMAS, schema_text, write_schemas
+from chaos_profiles.scaffold import Scaffold, ScaffoldError
+
+
+def schema(
+    name: Annotated[str, typer.Argument(help=f"Of which file: {', '.join(SCHEMAS)}.")] = "profile",
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", file_okay=False, help="Write all of them to this folder instead."),
+    ] = None,
+) -> None:
+    """The JSON Schema of a file that you write, for your editor."""
+    if name not in SCHEMAS:
+        raise UsageError(f"there is no schema {name}", hint=f"there are: {', '.join(SCHEMAS)}")
+    if into is None:
+        sys.stdout.write(schema_text(name))
+        return
+    for file in write_schemas(into):
+        tell(str(file))
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Of the profile, such as slow_export.")],
+    target: Annotated[str | None, typer.Option("--target", help="The target app.")] = None,
+    into: Annotated[
+        Path,
+        typer.Option(
+            "--into", file_okay=False, resolve_path=True, help="Folder of your own profiles."
+        ),
+    ] = Path("profiles"),
+) -> None:
+    """Make a profile's folder, with a commented profile.yaml to fill in."""
+    try:
+        folder = Scaffold(name=name, target=find_target(target, into), root=into).write()
+    except ScaffoldError as error:
+        raise UsageError(str(error)) from error
+    tell(
+        f"{folder}: fill in profile.yaml, make fix.patch",
+        f"  check it  ratchet --profiles-dir {into} trial {name} --dry-run",
+        f"  prove it  ratchet --profiles-dir {into} profiles verify --profile {name}",
+    )

@@ -1,0 +1,1 @@
+"""The correct gate: what it stores, and what it tells, is right."""

@@ -1,0 +1,1 @@
+"""The functional gate: it is healthy, and answers by its document."""

@@ -1,0 +1,1 @@
+"""What only chat-db-app is asked."""
