@@ -25,7 +25,7 @@ def problems(*dimensions: Any, **extra: Any) -> str:
 def test_just_these_behaviours_can_be_asked_for() -> None:
     wanted = (
         "reader writer streamer searcher poller notification_reader broadcaster janitor herd"
-        " canary mark_reader lister stats_reader"
+        " canary mark_reader lister returner stats_reader"
     )
     assert sorted(wanted.split()) == sorted(PARAMS_MODELS)
 
