@@ -182,7 +182,13 @@ class Archive(Protocol):
             PortError: it could not be kept; too little room on the disk, for instance.
         """
 
-    async def close_trial(self, trial: int, *, profile: str, revision: str) -> None: ...
+    async def close_trial(
+        self, trial: int, *, profile: str, revision: str, broken: tuple[str, ...]
+    ) -> None:
+        """`broken`: the correctness invariants that it leaves violated.
+
+        That damage is on record now. It stays, but is not held against the trials to come.
+        """
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
         """The outcome of each deployment that the journal saw requested but not finished.

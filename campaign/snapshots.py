@@ -8,9 +8,7 @@ and digests what it holds before anything else may touch it.
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
 from campaign.adapters.database import Contents, differences, standstill
@@ -45,6 +43,7 @@ async def take(snapshot: str, *, run: RunFolder, stack: LocalStack, ledger: Ledg
     Raises:
         PortError: it could not be kept.
     """
+    began = time.monotonic()
     store = SnapshotStore(run.snapshots)
     try:
         kept = await asyncio.to_thread(store.find, snapshot)
@@ -52,45 +51,25 @@ async def take(snapshot: str, *, run: RunFolder, stack: LocalStack, ledger: Ledg
             kept = await _keep(snapshot, store, run=run, stack=stack, ledger=ledger)
     except StackError as error:
         raise PortError(_COMPONENT, str(error)) from error
-    facts = _Facts.read(kept)
     return Snapshot(
         id=snapshot,
         size_bytes=kept.size_bytes,
         added_bytes=kept.added_bytes,
-        contents=facts.contents.digest,
-        duration_s=facts.duration_s,
+        contents=Contents.from_json(kept.facts).digest,
+        duration_s=round(time.monotonic() - began, 2),
     )
 
 
 async def _keep(
     snapshot: str, store: SnapshotStore, *, run: RunFolder, stack: LocalStack, ledger: Ledger
 ) -> Kept:
-    began = time.monotonic()
     await ledger.catch_up()
     async with (
         standstill(stack.addresses.database.superuser_dsn) as contents,
         stack.copy_of_database() as copy,
     ):
-        # What it took until here; the rest is written beside the baseline's own first seconds.
-        facts = _Facts(contents=contents, duration_s=round(time.monotonic() - began, 2))
         parts = {PGDATA: copy, _LEDGER: run.ledger}
-        return await asyncio.to_thread(store.add, snapshot, parts, facts=facts.as_json())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    """What is written down beside a snapshot."""
-
-    contents: Contents
-    duration_s: float
-
-    def as_json(self) -> str:
-        return json.dumps({"contents": dict(self.contents.facts), "duration_s": self.duration_s})
-
-    @classmethod
-    def read(cls, kept: Kept) -> _Facts:
-        facts = json.loads(kept.facts)
-        return cls(contents=Contents(facts=facts["contents"]), duration_s=facts["duration_s"])
+        return await asyncio.to_thread(store.add, snapshot, parts, facts=contents.as_json())
 
 
 async def restore_ledger(source: StoredSnapshot, run: RunFolder) -> None:
@@ -114,7 +93,7 @@ async def require_same(source: StoredSnapshot, superuser_dsn: str) -> None:
     if kept is None:
         raise NoSnapshotError(f"there is no {source.name} in {source.store.path}")
     async with standstill(superuser_dsn) as found:
-        different = differences(_Facts.read(kept).contents, found)
+        different = differences(Contents.from_json(kept.facts), found)
     if different:
         more = len(different) - _NAMED
         named = (*different[:_NAMED], *([f"and {more} more"] if more > 0 else []))

@@ -123,7 +123,11 @@ class RunArchive:
     async def take_snapshot(self, snapshot: str) -> Snapshot:
         return await self.rig.take_snapshot(snapshot)
 
-    async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
+    async def close_trial(
+        self, trial: int, *, profile: str, revision: str, broken: tuple[str, ...]
+    ) -> None:
+        if broken:
+            self.rig.lines.probes.write_off()
         await self.rig.workspace.tag(f"trial-{trial + 1:02d}-{profile}", revision)
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:

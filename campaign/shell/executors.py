@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from campaign.machine import Campaign
+from campaign.machine import Campaign, regressions, watching
 from campaign.model import (
     ApplyLoad,
     AssertionJudged,
@@ -227,9 +227,13 @@ class Executors:
 
     async def _close(self, command: CloseTrial, campaign: Campaign) -> None:
         profile = campaign.plan.profiles[command.trial].id
+        red = watching.violated_now(campaign.trial.after)
         try:
             await self._ports.archive.close_trial(
-                command.trial, profile=profile, revision=campaign.revision
+                command.trial,
+                profile=profile,
+                revision=campaign.revision,
+                broken=tuple(name for name in red if name in regressions.correctness(campaign)),
             )
         except Exception:  # what could not be archived can be rebuilt from the journal
             log.exception("close_trial_failed", trial=command.trial)

@@ -71,13 +71,19 @@ class SnapshotStore:
         self.path = path
 
     def find(self, name: str) -> Kept | None:
-        """The snapshot of that name, if there is one."""
+        """The snapshot of that name, if there is one.
+
+        Raises:
+            StackError: the file is damaged.
+        """
         if not self.path.exists():
             return None
-        with self._reading() as store:
-            row = store.execute(
-                "SELECT size_bytes, added_bytes, facts FROM snapshot WHERE name = ?", (name,)
-            ).fetchone()
+        query = "SELECT size_bytes, added_bytes, facts FROM snapshot WHERE name = ?"
+        try:
+            with self._reading() as store:
+                row = store.execute(query, (name,)).fetchone()
+        except sqlite3.Error as error:
+            raise StackError(f"{self.path} cannot be read: {error}") from error
         if row is None:
             return None
         return Kept(size_bytes=row[0], added_bytes=row[1], facts=row[2])

@@ -142,11 +142,15 @@ class FakeStack:
         self.calls.append(f"snapshot {snapshot}")
         return self.world.take_snapshot(snapshot)
 
-    async def close_trial(self, trial: int, *, profile: str, revision: str) -> None:
+    async def close_trial(
+        self, trial: int, *, profile: str, revision: str, broken: tuple[str, ...]
+    ) -> None:
         await self.clock.sleep(CLOSE_S)
         self.faults.check("close_trial")
         self.calls.append(f"close {profile} {revision}")
         self.world.closed.add(trial)
+        if broken:
+            self.calls.append(f"write off {' '.join(broken)}")
 
     async def unfinished_deployments(self, events: Sequence[Event]) -> Sequence[DeploymentFinished]:
         self.faults.check("unfinished_deployments")

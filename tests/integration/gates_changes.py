@@ -153,6 +153,30 @@ CHANGES: dict[str, tuple[str, Change]] = {
             new="        for user_id in [*user_ids, *user_ids[:1]]:\n",
         ),
     ),
+    "a broadcast leaves new accounts out": (
+        "a_broadcast_reaches_its_segment_once",
+        Change(
+            file="notifications.py",
+            old="        for user_id in user_ids:\n",
+            new="        for user_id in [known for known in user_ids if known < 1_000_000_000]:\n",
+        ),
+    ),
+    "a broadcast leaves old accounts out": (
+        "a_broadcast_reaches_its_segment_once",
+        Change(
+            file="notifications.py",
+            old="        for user_id in user_ids:\n",
+            new="        for user_id in [known for known in user_ids if known > 1_000_000_000]:\n",
+        ),
+    ),
+    "notifications lose their payload": (
+        "a_notification_is_given_in_full",
+        Change(
+            file="notifications.py",
+            old='"payload": json.loads(row["payload"]),',
+            new='"payload": {},',
+        ),
+    ),
     "notifications are capped without a next page": (
         "notification_lists_are_complete",
         Change(
@@ -200,6 +224,16 @@ CHANGES: dict[str, tuple[str, Change]] = {
             old='WHERE user_id = $1"\n        " AND ($2::bigint[] IS NULL OR id = ANY ($2))',
             new='WHERE (user_id = $1 OR $2::bigint[] IS NOT NULL)"\n'
             '        " AND ($2::bigint[] IS NULL OR id = ANY ($2))',
+        ),
+    ),
+    "polls have nothing for new accounts": (
+        "a_waiting_poll_is_told_in_time",
+        Change(
+            file="notifications.py",
+            old="    loop = asyncio.get_running_loop()\n",
+            new="    if user_id >= 1_000_000_000:\n"
+            '        return {"notifications": [], "unread": 0}\n'
+            "    loop = asyncio.get_running_loop()\n",
         ),
     ),
     "waiting polls look every three seconds": (

@@ -105,6 +105,11 @@ async def staged(server: Server) -> AsyncIterator[Stage]:
             "INSERT INTO ratchet.opening_usage SELECT id, token_usage FROM public.users"
         )
         await superuser.close()
+        # As after a growth: ids go on from those of the newest profile.
+        await server.execute(
+            "INSERT INTO users (id, name) VALUES (10000000000, 'User 10000000000')",
+            "SELECT setval('users_id_seq', 10000000000)",
+        )
         ledger_file = Path(name) / "ledger.jsonl"
         async with AuditDatabase(server.superuser_dsn, ledger_file=ledger_file) as database:
             stage = Stage(server=server, folder=Path(name), database=database)

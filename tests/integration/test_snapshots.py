@@ -13,7 +13,14 @@ import pytest
 
 from campaign.adapters.database import Contents, differences, standstill
 from campaign.ports import PortError
-from campaign.stack import PGDATA, NoSnapshotError, SnapshotStore, StoredSnapshot, snapshot
+from campaign.stack import (
+    PGDATA,
+    NoSnapshotError,
+    SnapshotStore,
+    StackError,
+    StoredSnapshot,
+    snapshot,
+)
 from campaign.stack.copies import restore
 from tests.integration.database_kit import Server, running_server
 
@@ -135,3 +142,9 @@ async def test_an_app_that_goes_on_writing_cannot_be_copied(
 async def test_what_was_never_kept_cannot_be_restored(server: Server, store: SnapshotStore) -> None:
     with pytest.raises(NoSnapshotError):
         await restore(StoredSnapshot(store=store, name="t7"), server.cluster)
+
+
+def test_a_damaged_file_is_an_error_that_names_it(store: SnapshotStore) -> None:
+    store.path.write_text("no database at all, but long enough to be looked at")
+    with pytest.raises(StackError, match=r"snapshots\.db cannot be read"):
+        store.find("t0")

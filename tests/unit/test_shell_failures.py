@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -23,7 +24,7 @@ from campaign.model import (
     Verdict,
 )
 from campaign.ports import ComponentChange, PortError
-from campaign.testing import FakeStack, Tools, play
+from campaign.testing import FakeStack, Tools, make_invariant, make_plan, play
 from tests.shell_kit import Stage
 
 REFUSED = PortError("loadgen", "connection refused")
@@ -99,6 +100,26 @@ def test_a_trial_that_cannot_be_put_away_does_not_hold_up_the_campaign() -> None
     stage = with_fault("close_trial", RuntimeError("disk"), since="baseline")
     assert verdict_of_first_trial(stage) == Resolved()
     assert stage.stack.world.closed == set()
+
+
+def test_writes_that_a_trial_lost_are_not_held_against_the_next_one() -> None:
+    async def story() -> Stage:
+        plan = make_plan(2)
+        lost = replace(make_invariant("lost"), kind="correctness")
+        stage = Stage(plan=replace(plan, invariants=(*plan.invariants, lost)))
+        playing = stage.start()
+        await stage.until("recovering")
+        began = stage.stack.clock.now()
+        stage.stack.world.red["lost"] = [(began, began + 90.0)]
+        await playing
+        return stage
+
+    stage = play(story())
+    assert stage.stack.calls.count("write off lost") == 1
+    assert stage.shell.campaign is not None
+    first, second = stage.shell.campaign.done
+    assert isinstance(first.verdict, Unresolved)
+    assert second.verdict == Resolved()
 
 
 def test_a_load_that_cannot_be_healed_at_the_end_is_no_reason_to_hang() -> None:

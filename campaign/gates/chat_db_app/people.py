@@ -37,16 +37,21 @@ PageT = TypeVar("PageT", Conversations, Notifications)
 #: entries of a list that are looked at; a list may go on for longer
 MAX_ENTRIES = 1000
 
-#: Next to the users of a profile that came before, so that their ids say nothing; while there is
-#: none, what the sequence gives. `$1`: the segment, `$2`: a name for each.
+#: The first with the newest id, the second next to the users of a profile that came before, and so
+#: on: an app that treats some ids in another way than others treats some of these in that way.
+#: `$1`: the segment, `$2`: a name for each.
 _PLANT_PEOPLE = """
-INSERT INTO public.users (id, name, segment)
-SELECT coalesce(neighbours.top + row_number() OVER (), nextval('public.users_id_seq')), name, $1
-FROM unnest($2::text[]) AS names (name), (
+WITH neighbours AS (
     SELECT max(id) AS top FROM public.users
     WHERE id < (SELECT last_value FROM public.users_id_seq) / 1000000000 * 1000000000
-) AS neighbours
-RETURNING id
+), planted AS (
+    INSERT INTO public.users (id, name, segment)
+    SELECT CASE WHEN number % 2 = 0 AND top IS NOT NULL THEN top + number
+                ELSE nextval('public.users_id_seq') END, name, $1
+    FROM unnest($2::text[]) WITH ORDINALITY AS names (name, number), neighbours
+    RETURNING id
+)
+SELECT id FROM planted ORDER BY id DESC
 """
 
 
