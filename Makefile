@@ -5,7 +5,6 @@ SHELL := /bin/bash
 BIN := .venv/bin
 # Four that fail in four different ways, in about five minutes.
 DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
-TESTS ?= tests/unit tests/integration tests/acceptance
 
 .PHONY: help setup demo test lint verify schema bench soak clean
 
@@ -19,7 +18,9 @@ demo: setup ## Play four trials with the reference operator and say where the re
 	$(BIN)/ratchet run --profiles $(DEMO_PROFILES)
 
 test: setup ## Run all tests: unit, integration, acceptance
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" tests/unit tests/integration
+	$(BIN)/pytest -m alone tests/integration
+	$(BIN)/pytest tests/acceptance
 
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from tests.integration.database_kit import running_server
 from tests.integration.gates_changes import CHANGES
 from tests.integration.gates_kit import Change, Stage, audited, failed, serving, staged
 
+pytestmark = pytest.mark.alone
+
 in_one_loop = pytest.mark.asyncio(loop_scope="module")
 
 LEDGER = "no_acknowledged_write_is_lost_or_altered"

@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from loadgen.testing import FakeApp, Generator, Samples
 from loadgen.testing.samples import DONE, ERRORS, OLDER, QUICKER
+
+pytestmark = pytest.mark.alone
 
 pytest_plugins = ["loadgen.testing.fixtures"]
 

@@ -8,6 +8,8 @@ import pytest
 from loadgen.testing import FakeApp, Generator
 from loadgen.testing.samples import CLIENT_TIMEOUT_S, DONE, ERRORS, OFFERED, OLDER, QUICKER, STARTED
 
+pytestmark = pytest.mark.alone
+
 pytest_plugins = ["loadgen.testing.fixtures"]
 
 

@@ -8,6 +8,8 @@ import pytest
 from loadgen.testing import FakeApp, Generator
 from loadgen.testing.samples import DONE, ERRORS, IN_FLIGHT, OFFERED, OLDER, STARTED
 
+pytestmark = pytest.mark.alone
+
 pytest_plugins = ["loadgen.testing.fixtures"]
 
 

@@ -22,7 +22,7 @@ from campaign.ports import PortError
 from loadgen.ledger import Ledger, Write
 from tests.integration.database_kit import Server, catalogue, data, running_server
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
 
 TARGET = catalogue().target
 STUCK = "ratchet_database_idle_in_transaction_sessions"

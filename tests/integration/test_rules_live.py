@@ -33,6 +33,8 @@ from loadgen.backlog import Arrival, Slot
 from loadgen.dice import Roll
 from loadgen.metrics import Instruments
 
+pytestmark = pytest.mark.alone
+
 CATALOGUE = load_catalogue(PROFILES_ROOT / "chat_db_app")
 INVARIANTS = calibrated(CATALOGUE.invariants, 0.005)
 RATE_HZ = 20.0

@@ -36,6 +36,8 @@ from campaign.stack.network import ChosenPorts, choose_ports
 from campaign.stack.places import make_socket_folder
 from campaign.stack.record import read_record
 
+pytestmark = pytest.mark.alone
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 

@@ -25,10 +25,14 @@ from tests.integration.supervisor_kit import (
     supervised,
 )
 
+
 APP = REPOSITORY / "target_apps" / "chat_db_app"
 USER = {"X-User-Id": "1"}
 
-pytestmark = pytest.mark.skipif(NO_SANDBOX is not None, reason=f"no sandbox: {NO_SANDBOX}")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(NO_SANDBOX is not None, reason=f"no sandbox: {NO_SANDBOX}"),
+]
 
 
 @asynccontextmanager

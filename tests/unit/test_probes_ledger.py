@@ -75,6 +75,19 @@ def test_what_was_written_off_counts_no_more_but_what_is_lost_later_does() -> No
     assert ledger.missing == 0
 
 
+def test_two_answers_that_name_one_message_stand_for_one_that_is_missing() -> None:
+    ledger = book()
+    ledger.add([write(1, at=1.0), write(2, at=1.0)])
+    ledger.add([write(1, at=1.0)])  # reported once more, after a failure
+    ledger.found([1, 2], stored([write(1), write(2)]))
+    assert ledger.missing == 0
+    for _ in range(2):
+        assert ledger.add([write(1, at=2.0)]) == []
+    assert ledger.missing == 1
+    ledger.settle_accounts({1: 1020}, at=3.0)
+    assert ledger.lost_tokens == 10
+
+
 def test_a_message_of_another_size_conversation_or_user_is_missing() -> None:
     ledger = book()
     ledger.add([write(1), write(2), write(3)])

@@ -3,7 +3,8 @@
 Missing messages: every acknowledged message is looked up by its id once, a second after the
 answer or later, and a random sample of older ones again and again. One that is not there, or is
 another's or of another size, counts as missing until it is found, or is written off: damage that
-is on record stays, but is not held against every later trial.
+is on record stays, but is not held against every later trial. Two answers that name the same
+message stand for one that is missing.
 
 Lost tokens: at a moment S a user's account must show at least what it showed at the beginning plus
 the tokens of everything acknowledged by S. The account is read after S and the acknowledgements
@@ -63,6 +64,9 @@ class LedgerBook:
         self._checked: list[int] = []
         self._missing: set[int] = set()
         self._written_off: set[int] = set()
+        #: when each message was first acknowledged, and answers that named one once more
+        self._acked_at: dict[int, float] = {}
+        self._doubles: set[tuple[int, float]] = set()
         self._writers: set[int] = set()
         #: acknowledged after the last moment at which the accounts were read
         self._recent: list[Write] = []
@@ -75,11 +79,13 @@ class LedgerBook:
     @property
     def missing(self) -> int:
         """Acknowledged messages that are known not to be there, and were not written off."""
-        return len(self._missing - self._written_off)
+        doubled = {message_id for message_id, _ in self._doubles}
+        return len((self._missing | doubled) - self._written_off)
 
     def write_off(self, ids: Iterable[int] | None = None) -> list[int]:
         """Count these (None: all that are missing now) no more; gives all that was written off."""
-        self._written_off.update(self._missing if ids is None else ids)
+        known = self._missing | {message_id for message_id, _ in self._doubles}
+        self._written_off.update(known if ids is None else ids)
         return sorted(self._written_off)
 
     @property
@@ -107,17 +113,26 @@ class LedgerBook:
         new = []
         for write in writes:
             if write.message_id in self._expected:
+                self._once_more(write)
                 continue
             self._expected[write.message_id] = Message(
                 conversation_id=write.conversation_id,
                 user_id=write.user_id,
                 tokens=write.tokens,
             )
+            self._acked_at[write.message_id] = write.acked_at
             self._unchecked.append(write)
             self._recent.append(write)
             self._writers.add(write.user_id)
             new.append(write)
         return new
+
+    def _once_more(self, write: Write) -> None:
+        """Reported twice it is one write; acknowledged twice, two, of which one was not stored."""
+        double = (write.message_id, write.acked_at)
+        if write.acked_at != self._acked_at[write.message_id] and double not in self._doubles:
+            self._doubles.add(double)
+            self._recent.append(write)
 
     def due(self, *, at: float, limit: int, sample: int) -> list[int]:
         """Ids to look up now; asked again, it gives what was not `found` in between.
