@@ -25,7 +25,6 @@ from tests.integration.supervisor_kit import (
     supervised,
 )
 
-
 APP = REPOSITORY / "target_apps" / "chat_db_app"
 USER = {"X-User-Id": "1"}
 
