@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from loadgen.chat_db_app.behaviours import (
+from loadgen.chat_db_app.notifying import (
     Broadcaster,
-    Canary,
-    Herd,
     Janitor,
-    Lister,
     MarkReader,
     NotificationReader,
     Poller,
-    Reader,
     Returner,
-    Searcher,
-    StatsReader,
 )
+from loadgen.chat_db_app.reading import Canary, Herd, Lister, Reader, Searcher, StatsReader
 from loadgen.chat_db_app.writing import Streamer, Writer
 
 if TYPE_CHECKING:

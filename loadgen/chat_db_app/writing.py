@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from loadgen.calls import Call, InvalidAnswerError, StreamCall, parsed, post
-from loadgen.chat_db_app.behaviours import OfConversation, Place
 from loadgen.chat_db_app.params import StreamerParams, WriterParams
 from loadgen.chat_db_app.texts import CHARS_PER_TOKEN, text, token_count
+from loadgen.chat_db_app.whom import WHICH_TEXT, OfConversation, Place
 from loadgen.ledger import Write
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from loadgen.backlog import Arrival
     from loadgen.sse import Event
-
-_WHICH_TEXT = 2
 
 
 class Writer(OfConversation[WriterParams]):
@@ -33,7 +31,7 @@ class Writer(OfConversation[WriterParams]):
         content = text(
             arrival.roll,
             chars=self.params.tokens * CHARS_PER_TOKEN,
-            part=_WHICH_TEXT,
+            part=WHICH_TEXT,
         )
         return Call(
             method="POST",
@@ -65,7 +63,7 @@ class Streamer(OfConversation[StreamerParams]):
         content = text(
             arrival.roll,
             chars=self.params.content_tokens * CHARS_PER_TOKEN,
-            part=_WHICH_TEXT,
+            part=WHICH_TEXT,
         )
         return StreamCall(
             method="POST",

@@ -194,7 +194,7 @@ def polls(
 ) -> Callable[[float, bytes], None]:
     """One user's polls, one after the other: each is answered after so many seconds."""
     poller, clock = behaviour("poller", {"timeout_s": 8, **params}), [0.0]
-    monkeypatch.setattr("loadgen.chat_db_app.behaviours.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("loadgen.chat_db_app.notifying.time.monotonic", lambda: clock[0])
 
     def poll(after_s: float, body: bytes) -> None:
         call = poller.call(arrival())
