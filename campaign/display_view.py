@@ -37,10 +37,10 @@ _STATUS_STYLES = {
     Status.HELD: "green",
     Status.VIOLATED: "bold red",
     Status.UNKNOWN: "yellow",
-    Status.IDLE: "dim",
 }
 _ASSERTION_STYLES = {AssertionState.FAIL: "bold red", AssertionState.ERROR: "yellow"}
-#: beyond this many dimensions the rest is summed up, so that a small terminal shows the rest
+#: beyond this many dimensions the rest is summed up, so that a small terminal shows the rest;
+#: what the profile adds comes first
 _DIMENSIONS_SHOWN = 8
 
 
@@ -89,11 +89,18 @@ def _invariants(campaign: Campaign) -> Table:
     table.add_column("limit", justify="right", style="dim", no_wrap=True)
     table.add_column("", no_wrap=True)
     readings = {reading.invariant: reading for reading in campaign.readings}
+    idle = 0
     for invariant in campaign.invariants:
         reading = readings.get(invariant.id)
+        if reading is not None and reading.status is Status.IDLE:
+            idle += 1
+            continue
         table.add_row(
             Text(invariant.id), _value(reading, invariant), _limit(invariant), _status(reading)
         )
+    if idle:
+        told = Text(f"{idle} idle: their traffic is not offered", style="dim")
+        table.add_row(told, "", "", "")
     return table
 
 
@@ -103,7 +110,7 @@ def _limit(invariant: Invariant) -> Text:
 
 def _value(reading: Reading | None, invariant: Invariant) -> Text:
     """A number that was not judged is not shown: it may be stale."""
-    if reading is None or reading.status in (Status.UNKNOWN, Status.IDLE):
+    if reading is None or reading.status is Status.UNKNOWN:
         return Text(words.UNKNOWN, style="dim")
     style = _STATUS_STYLES[reading.status]
     return Text(words.quantity(reading.value, invariant.unit), style=style)
@@ -171,9 +178,11 @@ def _load(campaign: Campaign) -> RenderableType:
     table.add_column("users", justify="right")
     table.add_column("offered", justify="right")
     table.add_column("")
-    for dimension in campaign.load[:_DIMENSIONS_SHOWN]:
+    base = campaign.base_load
+    added_first = sorted(campaign.load, key=lambda dimension: dimension in base)
+    for dimension in added_first[:_DIMENSIONS_SHOWN]:
         table.add_row(*_dimension(dimension))
-    if rest := campaign.load[_DIMENSIONS_SHOWN:]:
+    if rest := tuple(added_first[_DIMENSIONS_SHOWN:]):
         rate = words.rate(offered_hz(rest))
         table.add_row(f"{len(rest)} more", str(total_users(rest)), rate, "", style="dim")
     if not campaign.load:
