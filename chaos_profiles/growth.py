@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
+import threading
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -20,6 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaos_profiles.document import KeyPath
 from chaos_profiles.problems import did_you_mean
+
+_READING = threading.Lock()
 
 
 class Table(Protocol):
@@ -108,8 +111,14 @@ def load_target_data(folder: Path) -> TargetData:
     return TargetData(module=cast("DataModule", _module(folder / "data.py")))
 
 
-@lru_cache
 def _module(file: Path) -> types.ModuleType:
+    """Read once, and by one thread: a half-read one in `sys.modules` would be taken for whole."""
+    with _READING:
+        return _read(file)
+
+
+@lru_cache
+def _read(file: Path) -> types.ModuleType:
     return _import(f"{__package__}.{file.parent.name}.data", file)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from loadgen.calls import Behaviour
+
+_READING = threading.Lock()
 
 
 class ClientsError(ValueError):
@@ -40,8 +43,10 @@ def _from_file(file: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pydantic look their module up while they are made
-    spec.loader.exec_module(module)
+    with _READING:  # a half-read one in `sys.modules` would be taken for whole
+        # dataclasses and pydantic look their module up while they are made
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
     return module
 
 

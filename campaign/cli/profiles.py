@@ -38,10 +38,9 @@ def list_profiles(target: TargetOption = None, *, as_json: JsonOption = False) -
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", justify="right", style="dim")
     table.add_column("profile", style="bold", no_wrap=True)
-    table.add_column("breaks")
-    table.add_column("title")
+    table.add_column("title", no_wrap=True, overflow="ellipsis")
     for number, profile in enumerate(catalogue.profiles, start=1):
-        table.add_row(str(number), profile.id, ", ".join(profile.breaks), profile.title)
+        table.add_row(str(number), profile.id, profile.title)
     console = Console(highlight=False)
     console.print(table)
     console.print("[dim]more of each: ratchet profiles show NAME[/]")

@@ -14,8 +14,6 @@ import pytest_asyncio
 
 from tests.integration.database_kit import FOLDER, Server, running_server
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 APP = FOLDER.parents[1] / "target_apps" / "chat_db_app"
 FIXES = tuple(sorted(FOLDER.glob("[0-9][0-9]_*/fix.patch")))
 

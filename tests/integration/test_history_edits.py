@@ -34,7 +34,7 @@ def edited(app: Path) -> Iterator[str]:
         yield patch.stem
 
 
-def tested(app: Path, dsn: str) -> subprocess.CompletedProcess[str]:
+def own_tests(app: Path, dsn: str) -> subprocess.CompletedProcess[str]:
     """The app's own tests."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
@@ -50,5 +50,5 @@ async def test_after_each_edit_the_apps_own_tests_pass(tmp_path: Path, server: S
     ignore = shutil.ignore_patterns("__pycache__", ".*")
     app = Path(shutil.copytree(catalogue().target.app_dir, tmp_path / "app", ignore=ignore))
     for name in edited(app):
-        run = await asyncio.to_thread(tested, app, server.addresses.app_dsn)
+        run = await asyncio.to_thread(own_tests, app, server.addresses.app_dsn)
         assert run.returncode == 0, f"after {name}: {run.stdout}"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,18 @@ def test_a_growth_that_is_not_understood_is_refused(
 def test_a_target_without_a_data_module_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"data\.py is missing"):
         load_target_data(tmp_path)
+
+
+def test_a_data_module_is_read_once_whoever_asks_at_the_same_time(tmp_path: Path) -> None:
+    reads = tmp_path / "reads"
+    source = f"import pathlib\npathlib.Path({str(reads)!r}).open('a').write('read ')\n"
+    (tmp_path / "data.py").write_text(source)
+    ready = threading.Barrier(8)
+
+    def load(_: int) -> object:
+        ready.wait()
+        return load_target_data(tmp_path).module
+
+    with ThreadPoolExecutor(8) as threads:
+        modules = set(threads.map(load, range(8)))
+    assert (len(modules), reads.read_text()) == (1, "read ")
