@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Four that fail in four different ways, in about five minutes.
 DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
 
-.PHONY: help setup demo test lint verify schema bench soak clean
+.PHONY: help setup demo test acceptance lint verify schema bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,9 +17,11 @@ setup: ## Install what is missing; takes no time when nothing is
 demo: setup ## Play four trials with the reference operator and say where the report is
 	$(BIN)/ratchet run --profiles $(DEMO_PROFILES)
 
-test: setup ## Run all tests: unit, integration, acceptance
+test: setup ## Run the unit and integration tests
 	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" tests/unit tests/integration
 	$(BIN)/pytest -m alone tests/integration
+
+acceptance: setup ## Play whole campaigns: faults, kill -9, replay, the report in a browser
 	$(BIN)/pytest tests/acceptance
 
 lint: setup ## Check style, types and the direction of imports

@@ -246,7 +246,7 @@ async def test_a_lost_race_for_a_free_port_is_run_again(
 
 #: starts a stack in a process of its own and says when it is up
 _HARNESS = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from campaign.stack import LocalStack
@@ -257,6 +257,7 @@ async def main(folder, run):
         print(stack.addresses.database.socket_dir.parent, flush=True)
         await asyncio.sleep(1000)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
 
