@@ -116,7 +116,7 @@ async def test_a_campaign_killed_again_and_again_ends_as_if_it_had_not_been() ->
         assert kinds(campaign) == ["resolved"] * len(PROFILES)
         assert await disagreements(run) == []
         grown = [event for event in await read_events(run) if isinstance(event, DataGrown)]
-        assert {event.rows for event in grown if event.trial == 0} == {111_000}
+        assert {event.rows for event in grown if event.trial == 0} == {331_000}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
