@@ -9,7 +9,7 @@ DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
 .PHONY: help setup demo test acceptance lint verify schema bench soak clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install what is missing; takes no time when nothing is
 	@scripts/bootstrap
