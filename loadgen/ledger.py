@@ -21,6 +21,8 @@ class Write:
     #: tokens by which this message must have raised its user's usage
     tokens: int
     kind: Literal["message", "stream"]
+    #: seconds since the epoch at which it was sent
+    asked_at: float
     #: seconds since the epoch at which the whole answer had arrived
     acked_at: float
 

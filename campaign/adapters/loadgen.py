@@ -33,7 +33,8 @@ class AcknowledgedWrite(BaseModel):
     #: tokens by which it raised its user's usage
     tokens: int
     kind: Literal["message", "stream"]
-    #: epoch seconds
+    #: epoch seconds at which it was sent, and at which the whole answer was there
+    asked_at: float
     acked_at: float
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from loadgen.calls import Call, InvalidAnswerError, StreamCall, parsed, post
@@ -17,6 +19,29 @@ if TYPE_CHECKING:
 
     from loadgen.backlog import Arrival
     from loadgen.sse import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a user says, and when: epoch seconds."""
+
+    place: Place
+    content: str
+    at: float
+
+    def write(
+        self, *, message_id: int, tokens: int, kind: Literal["message", "stream"]
+    ) -> Write:
+        """It was acknowledged just now."""
+        return Write(
+            user_id=self.place.user_id,
+            conversation_id=self.place.conversation_id,
+            message_id=message_id,
+            tokens=tokens,
+            kind=kind,
+            asked_at=self.at,
+            acked_at=time.time(),
+        )
 
 
 class Writer(OfConversation[WriterParams]):
@@ -40,14 +65,14 @@ class Writer(OfConversation[WriterParams]):
                 user_id=place.user_id,
                 document={"content": content},
             ),
-            accept=lambda body: self._accept(place, content, body),
+            accept=partial(self._accept, _Said(place=place, content=content, at=time.time())),
         )
 
-    def _accept(self, place: Place, content: str, body: bytes) -> None:
-        answer, tokens = parsed(body), token_count(content)
-        _require(answer, "conversation_id", place.conversation_id)
+    def _accept(self, said: _Said, body: bytes) -> None:
+        answer, tokens = parsed(body), token_count(said.content)
+        _require(answer, "conversation_id", said.place.conversation_id)
         _require(answer, "token_count", tokens)
-        write = _write(place, message_id=_id(answer, "id"), tokens=tokens, kind="message")
+        write = said.write(message_id=_id(answer, "id"), tokens=tokens, kind="message")
         self.remember("create_message", write)
 
 
@@ -72,22 +97,22 @@ class Streamer(OfConversation[StreamerParams]):
                 user_id=place.user_id,
                 document={"content": content, "tokens": self.params.tokens},
             ),
-            accept=lambda events: self._accept(place, content, events),
+            accept=partial(self._accept, _Said(place=place, content=content, at=time.time())),
             first="token",
             limit_s=self.params.limit_s,
         )
 
-    def _accept(self, place: Place, content: str, events: Sequence[Event]) -> None:
+    def _accept(self, said: _Said, events: Sequence[Event]) -> None:
         """Both sides of the turn are acknowledged by the last event, and only by that."""
         if events[-1].name != "done":
             raise InvalidAnswerError(f"the stream ended with {events[-1].name}, not done")
         turn = parsed(events[-1].data.encode())
-        asked, replied = token_count(content), token_count(_reply(events))
+        asked, replied = token_count(said.content), token_count(_reply(events))
         _require(turn, "token_count", asked + replied)
         question = _id(turn, "user_message_id")
         answer = _id(turn, "assistant_message_id")
         for message_id, tokens in ((question, asked), (answer, replied)):
-            write = _write(place, message_id=message_id, tokens=tokens, kind="stream")
+            write = said.write(message_id=message_id, tokens=tokens, kind="stream")
             self.remember("stream_reply", write)
 
 
@@ -109,20 +134,3 @@ def _id(answer: dict[str, Any], key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise InvalidAnswerError(f"{key} is {value!r}, not an id")
     return value
-
-
-def _write(
-    place: Place,
-    *,
-    message_id: int,
-    tokens: int,
-    kind: Literal["message", "stream"],
-) -> Write:
-    return Write(
-        user_id=place.user_id,
-        conversation_id=place.conversation_id,
-        message_id=message_id,
-        tokens=tokens,
-        kind=kind,
-        acked_at=time.time(),
-    )

@@ -262,6 +262,23 @@ def _add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -
     monkeypatch.setattr(schema, "_MIGRATIONS", copy)
 
 
+async def test_a_reader_never_finds_a_journal_without_its_tables(tmp_path: Path) -> None:
+    (tmp_path / "journal.db.new").write_text("what a killed one left")
+
+    async def write() -> None:
+        async with open_journal(tmp_path):
+            pass
+
+    writing = asyncio.create_task(write())
+    journal = tmp_path / "journal.db"
+    while not journal.exists():  # noqa: ASYNC110 - a file rings no bell
+        await asyncio.sleep(0)
+    async with open_reader(tmp_path) as reader:
+        assert list(await reader.read()) == []
+    await writing
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["journal.db", "lock"]  # noqa: ASYNC240
+
+
 async def test_no_journal_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(NoJournalError, match="is this the folder of a run"):
         async with open_reader(tmp_path):

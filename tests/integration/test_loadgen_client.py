@@ -151,6 +151,7 @@ async def test_the_ledger_is_read_in_pages(generator: FakeGenerator, client: Loa
         "message_id": 3,
         "tokens": 4,
         "kind": "stream",
+        "asked_at": 5.0,
         "acked_at": 5.5,
     }
     generator.answers = [(200, {"entries": [entry], "last": 8, "dropped": 0})]

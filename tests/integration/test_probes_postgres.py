@@ -44,7 +44,9 @@ class FakeGenerator:
         entries = tuple(AcknowledgedWrite(**entry) for entry in page.entries)
         return LedgerPage(entries=entries, last=page.last, dropped=page.dropped)
 
-    def acknowledge(self, message_id: int, *, user: int = 1, tokens: int = 10) -> None:
+    def acknowledge(
+        self, message_id: int, *, user: int = 1, tokens: int = 10, took_s: float = 0.0
+    ) -> None:
         self.book.record(
             Write(
                 user_id=user,
@@ -52,6 +54,7 @@ class FakeGenerator:
                 message_id=message_id,
                 tokens=tokens,
                 kind="message",
+                asked_at=time.time() - took_s,
                 acked_at=time.time(),
             )
         )
@@ -340,6 +343,20 @@ async def test_another_database_starts_with_an_empty_ledger(
     await watched.until_value(MISSING, 0)
     assert watched.value("ratchet_ledger_acknowledged_writes_total") == 0
     assert (watched.value("ratchet_database_wal_bytes_total") or 0) < 10_000_000
+
+
+async def test_what_was_asked_of_the_database_before_does_not_count(
+    watched: Watched, server: Server
+) -> None:
+    watched.generator.acknowledge(999_997)
+    await watched.until_value(MISSING, 1)
+    await server.renew()
+    await watched.until_value(MISSING, 0)
+    watched.generator.acknowledge(999_999, took_s=60.0)
+    watched.generator.acknowledge(999_998)
+    await watched.until_value(MISSING, 1)
+    await watched.settled()
+    assert watched.value(MISSING) == 1
 
 
 async def test_a_resumed_campaign_still_knows_what_was_acknowledged(

@@ -15,6 +15,7 @@ def ledger_with(count: int, **options: Any) -> Ledger:
                 message_id=1_000 + number,
                 tokens=number,
                 kind="message",
+                asked_at=0.5,
                 acked_at=1.0,
             )
         )

@@ -33,11 +33,18 @@ SELECT user_id, tokens FROM ratchet.opening_usage WHERE $1::bigint[] IS NULL OR 
 """
 
 
+class FetchedWrite(Write, Protocol):
+    """As the load generator reports it."""
+
+    @property
+    def asked_at(self) -> float: ...
+
+
 class Page(Protocol):
     """Acknowledged writes, oldest first."""
 
     @property
-    def entries(self) -> Sequence[Write]: ...
+    def entries(self) -> Sequence[FetchedWrite]: ...
     @property
     def last(self) -> int: ...
 
@@ -173,7 +180,7 @@ class LedgerChecker:
             page = await self._ledger.ledger(after=after, limit=_PAGE)
             self._after = page.last
             since = self._incarnation.since
-            self._file.append(self._book.add(w for w in page.entries if w.acked_at > since))
+            self._file.append(self._book.add(w for w in page.entries if w.asked_at > since))
             if len(page.entries) < _PAGE:
                 return
 
@@ -206,7 +213,7 @@ class _Incarnation:
     """Which database this is: a copy of a template is another one."""
 
     id: str
-    #: epoch seconds; what was acknowledged before was written elsewhere
+    #: epoch seconds; what was asked for before may have been written elsewhere
     since: float
 
 

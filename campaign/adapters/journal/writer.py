@@ -88,6 +88,8 @@ async def open_journal(where: Path | str) -> AsyncIterator[JournalWriter]:
         if isinstance(place, SqlitePlace):
             place.run_dir.mkdir(parents=True, exist_ok=True)
             await stack.enter_async_context(run_lock(place.run_dir))
+            if not place.file.exists():
+                await _create(place)
         engine = await stack.enter_async_context(writing_engine(place))
         with database_failures_named():
             connection = await stack.enter_async_context(engine.connect())
@@ -96,6 +98,17 @@ async def open_journal(where: Path | str) -> AsyncIterator[JournalWriter]:
         journal = JournalWriter(engine, connection, head)
         stack.push_async_callback(journal.flush)
         yield journal
+
+
+async def _create(place: SqlitePlace) -> None:
+    """With its tables from the first moment: a reader may come at any time."""
+    draft = SqlitePlace(file=place.file.with_name(f"{place.file.name}.new"))
+    for left in place.run_dir.glob(f"{draft.file.name}*"):
+        left.unlink()
+    async with writing_engine(draft) as engine, engine.connect() as connection:
+        with database_failures_named():
+            await _prepare(connection, draft)
+    draft.file.replace(place.file)
 
 
 async def _prepare(connection: AsyncConnection, place: SqlitePlace | PostgresPlace) -> None:
