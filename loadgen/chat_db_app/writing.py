@@ -29,9 +29,7 @@ class _Said:
     content: str
     at: float
 
-    def write(
-        self, *, message_id: int, tokens: int, kind: Literal["message", "stream"]
-    ) -> Write:
+    def write(self, *, message_id: int, tokens: int, kind: Literal["message", "stream"]) -> Write:
         """It was acknowledged just now."""
         return Write(
             user_id=self.place.user_id,
