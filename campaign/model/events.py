@@ -132,7 +132,81 @@ class ActionTaken(_SessionEvent):
     duration_s: float
     #: it changed the workspace
     edit: bool = False
+    #: how whoever called it names this call; unique within a session
+    call: str = ""
+    #: of a command; None for other tools
+    exit_code: int | None = None
+    #: what the call changed in the workspace, as a unified diff
+    diff: str = ""
     kind: Literal["action_taken"] = "action_taken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendNoted(_SessionEvent):
+    """What the session has cost so far; the newest counts, and the end of the session after it."""
+
+    spend: Spend
+    kind: Literal["spend_noted"] = "spend_noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketAcknowledged(_SessionEvent):
+    """Somebody is at work on it."""
+
+    message: str = ""
+    kind: Literal["ticket_acknowledged"] = "ticket_acknowledged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFiled(_SessionEvent):
+    """What the operator means to do, before it may (plan mode)."""
+
+    plan: str
+    kind: Literal["plan_filed"] = "plan_filed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteWritten(_SessionEvent):
+    """The operator's own words for its later sessions."""
+
+    text: str
+    kind: Literal["note_written"] = "note_written"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageSent(_SessionEvent):
+    """A person said something to the session."""
+
+    text: str
+    kind: Literal["message_sent"] = "message_sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(_SessionEvent):
+    """A tool's call waits for a person."""
+
+    approval: str
+    tool: str
+    arguments: dict[str, Any]
+    kind: Literal["approval_asked"] = "approval_asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered(_SessionEvent):
+    """The person's answer; `reason` goes to the operator."""
+
+    approval: str
+    granted: bool
+    reason: str = ""
+    kind: Literal["approval_answered"] = "approval_answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessRefused(_SessionEvent):
+    """Somebody tried what the boundary forbids; what it was, in words."""
+
+    what: str
+    kind: Literal["access_refused"] = "access_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +238,8 @@ class TicketResolved(_SessionEvent):
     """The operator says it is done."""
 
     root_cause: str
+    #: what the operator names as the cause's places: files, or file:function
+    places: tuple[str, ...] = ()
     kind: Literal["ticket_resolved"] = "ticket_resolved"
 
 
@@ -236,6 +312,14 @@ Event: TypeAlias = (
     | ComponentDown
     | ComponentUp
     | ActionTaken
+    | SpendNoted
+    | TicketAcknowledged
+    | PlanFiled
+    | NoteWritten
+    | MessageSent
+    | ApprovalAsked
+    | ApprovalAnswered
+    | AccessRefused
     | DeploymentRequested
     | DeploymentFinished
     | TicketResolved

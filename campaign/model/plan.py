@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias
 
 from campaign.model.invariant import GeneratorLimits, Invariant
 from campaign.model.load import LoadVector
+from campaign.model.operator import OperatorOptions
 from campaign.model.profile import Profile
-from campaign.model.ticket import Budget
+from campaign.model.ticket import Budget, CampaignBudget
 
 #: how a ladder can be played; a replay is of one trial
 LadderMode: TypeAlias = Literal["continuous", "isolated"]
@@ -93,6 +94,8 @@ class Plan:
     base_load: LoadVector
     timings: Timings = field(default_factory=Timings)
     budget: Budget = field(default_factory=Budget)
+    campaign_budget: CampaignBudget = field(default_factory=CampaignBudget)
+    operator_options: OperatorOptions = field(default_factory=OperatorOptions)
     generator_limits: GeneratorLimits = field(default_factory=GeneratorLimits)
     #: no more than a quick judgement needs: a brief baseline, and what recovered is not confirmed
     bare: bool = False

@@ -17,6 +17,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignBudget:
+    """What all sessions of a campaign may cost together; None is no limit."""
+
+    tokens: int | None = None
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
     """What a session did cost; None is unknown, never zero."""
 
@@ -34,6 +42,9 @@ class Symptom:
     value: float | None
     limit: float
     since: float
+    unit: str = ""
+    #: of the app, as its OpenAPI document calls them; empty: it concerns no operation in particular
+    operations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +67,8 @@ class SessionOutcome(StrEnum):
     BUDGET_SPENT = "budget spent"
     #: the operator's own software failed; the trial is still judged
     FAILED = "failed"
+    #: whoever it is cannot be reached for now; the campaign stops, and can be resumed
+    UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from operators.history import Deed, HistoryBook, HistoryOperator
 from operators.nobody import NoOperator
 from operators.reference import ReferenceOperator, Repair, RepairBook
-from operators.toolbox import (
+from operators.toolbox.toolbox import (
     Deployer,
     Desk,
     Equipment,

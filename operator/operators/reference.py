@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from campaign.model import Assignment, SessionOutcome, SessionResult
-from operators.toolbox import Desk, Equipment, Toolbox, ToolError
+from operators.toolbox.toolbox import Desk, Equipment, Toolbox, ToolError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,34 @@
+"""How an operator is set up: part of the plan, so that a campaign says who played it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+#: baseline: the ticket says the symptoms only; informed: also which tools and metrics there are
+Persona: TypeAlias = Literal["baseline", "informed"]
+#: what a session is told of those before it
+Memory: TypeAlias = Literal["none", "history", "summary"]
+Provider: TypeAlias = Literal["anthropic", "bedrock", "vertex"]
+Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorOptions:
+    """What can be chosen; an operator that has no use for an option leaves it alone."""
+
+    persona: Persona = "baseline"
+    memory: Memory = "history"
+    #: edits, shell commands and deployments are refused until a plan is filed
+    plan_mode: bool = False
+    #: the tools whose every call waits for a person's approval
+    approve: tuple[str, ...] = ()
+    #: None: the operator's own default
+    model: str | None = None
+    effort: Effort | None = None
+    provider: Provider = "anthropic"
+    base_url: str | None = None
+    #: command: a preset's name, or an adapter file
+    agent: str = "claude-code"
+    #: replay: the campaign whose sessions are played again
+    recording: str | None = None

@@ -1,0 +1,1 @@
+"""The one toolbox that every operator works through."""
