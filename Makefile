@@ -33,7 +33,7 @@ lint: setup ## Check style, types and the direction of imports
 verify: setup ## Prove every chaos profile: red, green with its fix, and no trick is taken for one
 	$(BIN)/ratchet profiles verify --repeats 1
 
-schema: setup ## Write the JSON Schemas of profiles, invariants, targets and campaigns
+schema: setup ## Write the JSON Schemas of profiles, invariants, targets, campaigns and traces
 	$(BIN)/ratchet profiles schema --into docs/schema
 
 bench: setup ## Measure the harness itself

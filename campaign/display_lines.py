@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from campaign.machine import Campaign
 from campaign.model import (
+    AccessRefused,
     ActionTaken,
+    ApprovalAnswered,
+    ApprovalAsked,
     AssertionJudged,
     AssertionResult,
     AssertionState,
@@ -23,8 +26,11 @@ from campaign.model import (
     Finished,
     Growing,
     LoadApplied,
+    MessageSent,
+    NoteWritten,
     Paused,
     PauseRequested,
+    PlanFiled,
     Preparing,
     Reading,
     Recovering,
@@ -35,6 +41,7 @@ from campaign.model import (
     Snapshotting,
     StackReady,
     StopRequested,
+    TicketAcknowledged,
     TicketResolved,
     TrialRecord,
     Verdict,
@@ -44,7 +51,7 @@ from campaign.model import (
 from reports import words
 from reports.summary import verdicts
 from reports.trial import verdict_reason
-from reports.view import failure, phase_name, started_at, trials
+from reports.view import away, failure, phase_name, started_at, trials
 
 _WIDE = 200
 
@@ -64,12 +71,19 @@ def _what(before: Campaign | None, event: Event, after: Campaign) -> str | None:
         return _started(after)
     if failure(after) and not failure(before):
         return f"the harness gave up: {words.short(failure(after), _WIDE)}"
+    if away(after) and not away(before):
+        return (
+            f"the operator cannot be reached: {words.short(away(after), _WIDE)}; "
+            f"stopped with ticket {after.trial.ticket.id if after.trial.ticket else ''} open"
+        )
     if after.trial.verdict is not None and before.trial.verdict is None:
         return _judged(after.trial, after)
     if after.trial.index != before.trial.index:
         return _trial_started(after)
     moved = after.phase.kind != before.phase.kind or _is_next_stage(before, after)
     entered = _entered(event, after) if moved else None
+    if entered and before.trial.ticket is None and isinstance(after.phase, Recovering):
+        return f"{_violated(after)}: no session: {after.trial.session_end}"
     return entered or _event(before, event, after)
 
 
@@ -139,7 +153,7 @@ def _entered(event: Event, after: Campaign) -> str | None:  # noqa: C901, PLR091
         case Disturbed():
             return f"{_grown(event)}applying the full load"
         case Repairing():
-            return _violated(after)
+            return f"{_violated(after)}, session started"
         case Recovering():
             end = words.short(after.trial.session_end, _WIDE)
             period = words.duration(after.plan.timings.clean_period_s)
@@ -173,16 +187,15 @@ def _grown(event: Event) -> str:
     return f"data grown: {rows} in {words.duration(event.duration_s)}; "
 
 
-def _violated(after: Campaign) -> str | None:
+def _violated(after: Campaign) -> str:
     ticket = after.trial.ticket
-    if ticket is None:
-        return None
+    assert ticket is not None  # noqa: S101 - opened just before
     readings = [
         _reading(reading, after)
         for reading in after.readings
         if reading.invariant in after.trial.violated
     ]
-    return f"violated {', '.join(readings)}: ticket {ticket.id}, session started"
+    return f"violated {', '.join(readings)}: ticket {ticket.id}"
 
 
 def _reading(reading: Reading, campaign: Campaign) -> str:
@@ -218,13 +231,42 @@ def _event(before: Campaign, event: Event, after: Campaign) -> str | None:
             return _deployed(event)
         case TicketResolved():
             cause = words.short(event.root_cause, _WIDE)
-            return f"{event.ticket} resolved: {cause or 'no root cause stated'}"
+            places = f" (in {words.short(', '.join(event.places), 120)})" if event.places else ""
+            return f"{event.ticket} resolved: {cause or 'no root cause stated'}{places}"
         case SessionEnded():
             return f"session {event.session} on {event.ticket} ended: {event.outcome.value}"
         case AssertionJudged() if len(after.trial.assertions) > len(before.trial.assertions):
             return _asserted(event.result)
         case _:
-            return _harness(before, event, after)
+            return _said(event) or _harness(before, event, after)
+
+
+def _said(event: Event) -> str | None:
+    """What goes on between the operator and people, and what it was refused."""
+    match event:
+        case TicketAcknowledged():
+            return f"{event.ticket} acknowledged{_colon(event.message)}"
+        case PlanFiled():
+            return f"{event.ticket} plan filed{_colon(event.plan)}"
+        case NoteWritten():
+            return f"{event.ticket} note written{_colon(event.text)}"
+        case MessageSent():
+            return f"{event.ticket} told by a person{_colon(event.text)}"
+        case ApprovalAsked():
+            call = words.call(event.arguments, width=100, each=60)
+            return f"{event.ticket} waits for approval of {words.short(event.tool, 40)}({call})"
+        case ApprovalAnswered():
+            answer = "approved" if event.granted else "not approved"
+            return f"{event.ticket} {answer} by a person{_colon(event.reason)}"
+        case AccessRefused():
+            return f"{event.ticket} tried what it may not: {words.short(event.what, _WIDE)}"
+        case _:
+            return None
+
+
+def _colon(text: str) -> str:
+    told = words.short(text, _WIDE)
+    return f": {told}" if told else ""
 
 
 def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:

@@ -23,9 +23,9 @@ from campaign.model import (
     total_users,
 )
 from reports import words
-from reports.actions import spent
+from reports.spending import of_all, spent
 from reports.summary import verdicts
-from reports.view import failure, phase_name, started_at, state, trials
+from reports.view import away, failure, phase_name, started_at, state, trials
 
 VERDICT_STYLES = {
     "resolved": "bold green",
@@ -65,12 +65,17 @@ def _header(campaign: Campaign, *, now: float) -> RenderableType:
     first = Text(f"{plan.operator} on {plan.target}, {plan.mode}  {elapsed}   ")
     for verdict, count in verdicts(trials(campaign)).items():
         first.append(f"{count} {verdict}  ", style=VERDICT_STYLES[verdict] if count else "dim")
+    if cost := spent(of_all(trials(campaign))):
+        first.append(f" {cost}", style="dim")
     return Group(first, _phase(campaign, now=now))
 
 
 def _phase(campaign: Campaign, *, now: float) -> Text:
     if failure(campaign):
         return Text(f"failed: {words.short(failure(campaign), 160)}", style="bold red")
+    if away(campaign):
+        told = f"the operator cannot be reached: {words.short(away(campaign), 160)}"
+        return Text(told, style="bold yellow")
     if state(campaign) == "finished":
         return Text("finished", style="bold")
     trial = campaign.trial
@@ -142,7 +147,7 @@ def _ticket(record: TrialRecord, campaign: Campaign) -> Text:
     text = Text()
     text.append(f"{record.ticket.id} ", style="bold")
     text.append(words.short(record.session_end, 60) or f"session {record.sessions} at work")
-    if cost := spent(record.spend):
+    if cost := spent(record.spends):
         text.append(f"\n{cost}", style="dim")
     for reading in record.worst:
         unit = unit_of(reading.invariant, campaign)

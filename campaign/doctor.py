@@ -99,7 +99,7 @@ def check_sandbox() -> Check:
         name="bubblewrap",
         status="warn",
         found=problem,
-        advice="apt-get install bubblewrap; without a sandbox only the reference operator may run",
+        advice="apt-get install bubblewrap; without it only reference, history and none may work",
     )
 
 

@@ -31,3 +31,7 @@ class BusyError(UsageError):
 
 class HarnessError(RatchetError):
     """The harness failed; no verdict can be given."""
+
+
+class AccessError(UsageError):
+    """The secret that was given does not open this."""

@@ -17,21 +17,22 @@ from typing import Any, Self
 import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from pydantic import BaseModel, ConfigDict, ValidationError
 
 from campaign.adapters.journal import open_reader, run_holder
 from campaign.adapters.journal.codec import encode
 from campaign.addresses import Address, announced
+from campaign.api_order import read_order
 from campaign.errors import BusyError, RatchetError, UsageError
 from campaign.host_metrics import HostMetrics
 from campaign.http_api import build_api
 from campaign.machine import Campaign, step
-from campaign.model import ContinueRequested, Event, LadderMode, PauseRequested, Plan
-from campaign.orders import Order, Scale, specify
+from campaign.model import ContinueRequested, Event, PauseRequested, Plan
+from campaign.orders import specify
 from campaign.player import Performance, play
-from campaign.preflight import require_ready
+from campaign.preflight import require_operator_ready, require_ready
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, api_file, find_run, list_runs, new_name, new_run
+from campaign.seats import Register
 from campaign.shell import CampaignOverError, Shell
 from campaign.states import read_state
 from reports import summarise, write_report
@@ -41,22 +42,6 @@ log = structlog.get_logger(__name__)
 _LOOPBACK = "127.0.0.1"
 #: how often a follower of another process's journal looks for more
 _FOLLOW_S = 0.5
-
-
-class ApiOrder(BaseModel):
-    """The body of `POST /api/campaigns`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str | None = None
-    target: str | None = None
-    operator: str | None = None
-    mode: LadderMode | None = None
-    seed: int | None = None
-    profiles: tuple[str, ...] | None = None
-    first: int | None = None
-    scale: Scale | None = None
-    snapshots: bool | None = None
 
 
 @dataclass(slots=True)
@@ -74,17 +59,25 @@ class Host:
     """
 
     def __init__(
-        self, root: Path, *, port: int = 0, sandbox: bool = True, token: str | None = None
+        self,
+        root: Path,
+        *,
+        port: int = 0,
+        options: RigOptions | None = None,
+        token: str | None = None,
     ) -> None:
+        """`options`: of the campaigns that are asked for over the API."""
         self.root = root
         self._wanted_port = port
-        self._sandbox = sandbox
+        self._options = options or RigOptions()
         self.token = token or secrets.token_urlsafe(24)
         self.registry = CollectorRegistry()
         self._metrics = HostMetrics(self.registry)
         self._runner: web.AppRunner | None = None
         self._port = 0
         self._current: _Current | None = None
+        #: of the campaign that is played, or was last
+        self._seats: Register | None = None
         self._happened = asyncio.Event()
         #: those that were asked for over the API
         self._plays: set[asyncio.Task[Campaign]] = set()
@@ -93,8 +86,13 @@ class Host:
     def address(self) -> Address:
         return Address(url=f"http://{_LOOPBACK}:{self._port}", token=self.token, pid=os.getpid())
 
+    @property
+    def seats(self) -> Register | None:
+        """Of the campaign that is played, or was last; None: none yet."""
+        return self._seats
+
     async def __aenter__(self) -> Self:
-        api = build_api(self, registry=self.registry, token=self.token)
+        api = build_api(self, registry=self.registry, token=self.token, seats=lambda: self.seats)
         self._runner = web.AppRunner(api, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, _LOOPBACK, self._wanted_port)
@@ -131,8 +129,10 @@ class Host:
             BusyError: this host plays already.
         """
         current = self._claim(performance.run)
+        seats = self._seats = Register(campaign=performance.run.name, url=self.address.url)
         with ExitStack() as ending:
             ending.callback(self._release)
+            ending.callback(seats.close)
 
             def on_shell(shell: Shell) -> None:
                 current.shell = shell
@@ -146,6 +146,7 @@ class Host:
                     observers=(*performance.observers, self._observe),
                     options=replace(performance.options, daemon_port=self._port),
                     registry=self.registry,
+                    seats=seats,
                 )
             )
 
@@ -175,13 +176,8 @@ class Host:
         return await self._state(find_run(self.root, name))
 
     async def start(self, order: Mapping[str, Any]) -> str:
-        try:
-            asked = ApiOrder.model_validate(order)
-        except ValidationError as error:
-            problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise UsageError("; ".join(problems), hint="see Order in /openapi.json") from error
-        wanted = Order(**asked.model_dump(exclude={"name"}))
-        spec = await asyncio.to_thread(specify, wanted)
+        asked = read_order(order)
+        spec = await asyncio.to_thread(specify, asked.order)
         name = asked.name or new_name(spec.catalogue.target.name)
         await self._begin(new_run(self.root, name), spec.plan(name))
         return name
@@ -243,11 +239,13 @@ class Host:
             UsageError: why it cannot be played.
         """
         no_sandbox = await asyncio.to_thread(require_ready, run)
+        options = replace(self._options, sandbox=self._options.sandbox and not no_sandbox)
+        await require_operator_ready(run, plan, options, no_sandbox=no_sandbox)
         begun = asyncio.Event()
         performance = Performance(
             run=run,
             plan=plan,
-            options=RigOptions(sandbox=self._sandbox and not no_sandbox),
+            options=options,
             on_shell=lambda _: begun.set(),
         )
         playing = asyncio.create_task(self.play(performance), name=run.name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from campaign.machine import Campaign
-from campaign.model import Event, Phase, offered_hz
+from campaign.model import Event, Phase, at_least, offered_hz
+from reports.spending import of_all
+from reports.view import trials
 
 _PHASES = tuple(phase.__dataclass_fields__["kind"].default for phase in get_args(Phase))
 
@@ -37,12 +40,26 @@ class HostMetrics:
             "ratchet_trials", "Trials ended, by verdict", ["verdict"], registry=registry
         )
 
+        self._tokens = Gauge(
+            "ratchet_campaign_spent_tokens",
+            "Tokens that all sessions are known to have used; NaN: nothing is known",
+            registry=registry,
+        )
+        self._usd = Gauge(
+            "ratchet_campaign_spent_dollars",
+            "What all sessions are known to have cost; NaN: nothing is known",
+            registry=registry,
+        )
+
     def observe(self, before: Campaign | None, event: Event, after: Campaign) -> None:
         self._events.labels(kind=event.kind).inc()
         self._trial.set(after.trial.index + 1)
         self._offered.set(offered_hz(after.load))
         for phase in _PHASES:
             self._phase.labels(phase=phase).set(phase == after.phase.kind)
+        known = at_least(of_all(trials(after)))
+        self._tokens.set(math.nan if known.tokens is None else known.tokens)
+        self._usd.set(math.nan if known.usd is None else known.usd)
         ended = after.trial.verdict
         if ended is not None and (before is None or before.trial.verdict is None):
             self._verdicts.labels(verdict=ended.kind).inc()

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +15,9 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from campaign.errors import BusyError, NotFoundError, RatchetError, UsageError
+from campaign.errors import AccessError, BusyError, NotFoundError, RatchetError, UsageError
 from campaign.ports import PortError
+from campaign.seats import Register, SeatRoutes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -25,6 +27,7 @@ _ERROR, _FAILED = 400, 500
 
 #: the first that an error is an instance of says its status
 _STATUSES: tuple[tuple[type[RatchetError], int], ...] = (
+    (AccessError, 401),
     (NotFoundError, 404),
     (BusyError, 409),
     (UsageError, _ERROR),
@@ -58,10 +61,22 @@ class Control(Protocol):
     async def report(self, name: str) -> Path: ...
 
 
-def build_api(control: Control, *, registry: CollectorRegistry, token: str) -> web.Application:
-    """The whole API; calls that change something need `Authorization: Bearer <token>`."""
+def build_api(
+    control: Control,
+    *,
+    registry: CollectorRegistry,
+    token: str,
+    seats: Callable[[], Register | None] = lambda: None,
+) -> web.Application:
+    """The whole API; calls that change something need `Authorization: Bearer <token>`.
+
+    Those to `seats` (None: no campaign yet) have secrets of their own.
+    """
     routes = _Routes(control, registry)
-    api = web.Application(middlewares=[_errors, _only_with(token)])
+    seat_routes = SeatRoutes(seats, token=token)
+    open_to_others = frozenset(route.handler for route in seat_routes.routes)
+    api = web.Application(middlewares=[_errors, _only_with(token, but_for=open_to_others)])
+    api.add_routes(seat_routes.routes)
     api.add_routes(
         [
             web.get("/healthz", routes.health),
@@ -101,13 +116,16 @@ def _problem(
     return web.json_response({"error": error, "hint": hint}, status=status, headers=headers)
 
 
-def _only_with(token: str) -> Any:
+def _only_with(token: str, *, but_for: AbstractSet[Any]) -> Any:
+    """`but_for`: handlers that look at the secret themselves."""
     expected = f"Bearer {token}".encode()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        if request.method in _MUTATING and not hmac.compare_digest(given, expected):
+        is_theirs = request.match_info.handler in but_for
+        is_right = is_theirs or hmac.compare_digest(given, expected)
+        if request.method in _MUTATING and not is_right:
             return _problem(
                 "the token is missing or wrong", "`ratchet serve` prints it", status=401
             )

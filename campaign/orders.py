@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from campaign.choices import Choices, require_sound
 from campaign.doctor import check_git
 from campaign.errors import UsageError
-from campaign.model import Budget, LadderMode, Plan, Profile, Timings
+from campaign.model import Budget, LadderMode, OperatorOptions, Plan, Profile, Timings
 from chaos_profiles import (
     PROFILES_VARIABLE,
     CampaignSpec,
@@ -26,8 +27,10 @@ from chaos_profiles.document import read_document
 from chaos_profiles.history import load_history
 from loadgen.clients import load_clients
 
-#: who can resolve tickets today
-OPERATORS = ("reference", "history", "none")
+#: play what is written down, and cost nothing
+SCRIPTED = ("reference", "history", "none")
+#: who can resolve tickets
+OPERATORS = (*SCRIPTED, "claude", "command", "external", "replay")
 
 DEFAULT_TARGET = "chat_db_app"
 
@@ -54,11 +57,14 @@ class Order:
     scale: Scale | None = None
     #: False: a continuous campaign keeps nothing that its trials could be replayed from
     snapshots: bool | None = None
+    choices: Choices = field(default_factory=Choices)
 
     def as_asked(self) -> dict[str, Any]:
         """What was asked for, as the API takes it; a campaign file has no place there."""
-        asked = {**asdict(self), "file": None}
-        return {name: value for name, value in asked.items() if value is not None}
+        asked = asdict(replace(self, file=None))
+        del asked["choices"]
+        given = {name: value for name, value in asked.items() if value is not None}
+        return {**given, **self.choices.as_asked()}
 
 
 def params_models(clients: str) -> Mapping[str, type[Any]]:
@@ -116,6 +122,13 @@ def specify(order: Order) -> CampaignSpec:
     if (git := check_git()).status == "missing":
         raise UsageError(f"{git.name} is needed, {git.found}", hint=git.advice)
     spec = _base(order)
+    spec = replace(
+        spec,
+        operator_options=order.choices.options(spec.operator_options),
+        budget=order.choices.budget(spec.budget),
+        campaign_budget=order.choices.campaign_budget(spec.campaign_budget),
+    )
+    require_sound(spec.operator_options, spec.budget, spec.campaign_budget)
     return replace(
         spec,
         operator=_operator(spec, order),
@@ -149,13 +162,31 @@ def _base(order: Order) -> CampaignSpec:
 
 def _operator(spec: CampaignSpec, order: Order) -> str:
     operator = order.operator or spec.operator
-    if operator in OPERATORS:
-        _require_history(spec, operator)
-        return operator
-    message = f"unknown operator: {operator}"
-    if order.operator is None:
-        message = _placed(order, "operator", message)
-    raise UsageError(message, hint=f"there are: {', '.join(OPERATORS)}")
+    if operator not in OPERATORS and order.operator is None:
+        message = _placed(order, "operator", f"unknown operator: {operator}")
+        raise UsageError(message, hint=_known_operators())
+    require_operator(operator, spec.operator_options)
+    _require_history(spec, operator)
+    return operator
+
+
+def _known_operators() -> str:
+    return f"there are: {', '.join(OPERATORS)}"
+
+
+def require_operator(operator: str, options: OperatorOptions) -> None:
+    """Whether there is one of that name, and it was told all that it needs.
+
+    Raises:
+        UsageError: there is not, or it was not.
+    """
+    if operator not in OPERATORS:
+        raise UsageError(f"unknown operator: {operator}", hint=_known_operators())
+    if operator == "replay" and options.recording is None:
+        raise UsageError(
+            "operator replay plays the sessions of an earlier campaign again: which?",
+            hint="name it with --recording (operator_options.recording in a campaign file)",
+        )
 
 
 def _require_history(spec: CampaignSpec, operator: str) -> None:
@@ -238,3 +269,23 @@ def estimated_s(plan: Plan) -> float:
     per_trial = 4 * timings.clean_period_s + 3 * detect_s + timings.confirm_s(detect_s) + gates_s
     start_up = 20.0 * (len(plan.profiles) if plan.mode == "isolated" else 1)
     return start_up + per_trial * len(plan.profiles)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a plan will cost, as far as that can be said beforehand."""
+
+    #: None: nobody can say
+    usd: float | None
+    #: for people
+    told: str
+
+
+def estimated_cost(plan: Plan) -> Cost:
+    """What is written down costs nothing; nobody knows how long a model will look for a cause."""
+    if plan.operator in (*SCRIPTED, "replay"):
+        return Cost(usd=0.0, told="no cost")
+    told = "cost not counted" if plan.operator == "external" else "cost unknown"
+    if (limit := plan.campaign_budget.usd) is not None and plan.operator != "external":
+        told = f"{told}, at most ${limit:.2f} (the campaign's budget)"
+    return Cost(usd=None, told=told)

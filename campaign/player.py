@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from operators import Repair
+from operators.external import Seats
 from prometheus_client import CollectorRegistry
 
 from campaign.adapters.journal import JournalError, JournalInUseError, open_journal, run_lock
@@ -40,6 +41,10 @@ class Performance:
     on_rig: Callable[[Rig], None] = lambda _: None
     #: awaited at the end while the stack is still up, under the last trial's full load
     hold: Callable[[Rig, Campaign], Awaitable[None]] | None = None
+    #: how the world outside reaches its sessions; None: it does not
+    seats: Seats | None = None
+    #: called when its tickets wait for somebody from outside, before anything runs
+    on_external: Callable[[], None] = lambda: None
     #: what the reference operator does in a trial (by its index) instead of the profile's own fix
     repairs: Mapping[int, Repair] = field(default_factory=dict)
 
@@ -69,6 +74,8 @@ async def _play(performance: Performance) -> Campaign:
         plan = campaign.plan if campaign is not None else performance.plan
         if plan is None:
             raise UsageError(f"campaign {run.name} has no events yet", hint="start it anew")
+        if plan.operator == "external":
+            performance.on_external()
         catalogue = read_catalogue(plan.target)
         rig = Rig(
             run=run,
@@ -78,13 +85,14 @@ async def _play(performance: Performance) -> Campaign:
         )
         cleanup.push_async_callback(rig.stop)
         performance.on_rig(rig)
-        ports = wire(
+        ports = await wire(
             rig,
             journal,
             plan,
+            run=run,
             catalogue=catalogue,
             options=performance.options,
-            deployments_file=run.deployment_records,
+            seats=performance.seats,
             repairs=performance.repairs,
         )
         shell = Shell(ports, observers=performance.observers)

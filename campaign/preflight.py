@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from campaign.doctor import Check, run_checks
 from campaign.errors import UsageError
-from campaign.runs import RunFolder, require_reachable, require_unused
+from campaign.model import Plan
+from campaign.orders import SCRIPTED
+from campaign.rig import RigOptions
+from campaign.runs import RunFolder, list_runs, require_reachable, require_unused
+from campaign.states import read_campaign
 
 _SANDBOX = "bubblewrap"
 
@@ -29,3 +35,76 @@ def require_ready(run: RunFolder) -> str:
 
 def _is_no_sandbox(check: Check) -> bool:
     return check.name == _SANDBOX and check.status != "ok"
+
+
+async def require_operator_ready(
+    run: RunFolder, plan: Plan | None, options: RigOptions, *, no_sandbox: str
+) -> None:
+    """Whether the operator of `plan` (None: of the campaign that `run` holds) may work here.
+
+    `no_sandbox` is why this machine has none, if so.
+
+    Raises:
+        UsageError: it may not, or what it needs is not there.
+    """
+    if plan is None:
+        played = await read_campaign(run)
+        plan = None if played is None else played.plan
+    if plan is None:
+        return
+    require_boundary(
+        plan.operator,
+        confined=options.sandbox,
+        allowed=options.allow_unsandboxed_operator,
+        why=no_sandbox or "--no-sandbox was given",
+    )
+    _require_recording(run, plan)
+    _require_key(plan, options)
+
+
+def require_boundary(operator: str, *, confined: bool, allowed: bool, why: str) -> None:
+    """Without a sandbox only those may work whose every act is written down beforehand.
+
+    Raises:
+        UsageError: `operator` is none of them, and nobody insisted.
+    """
+    if confined or allowed or operator in SCRIPTED:
+        return
+    raise UsageError(
+        f"operator {operator} may not work without a sandbox ({why}): "
+        "its shell could read and change all that you can",
+        hint="get one: apt-get install bubblewrap, then see `ratchet doctor`; or insist with "
+        "--allow-unsandboxed-operator. "
+        f"Without one, these may work: {', '.join(SCRIPTED)}",
+    )
+
+
+def _require_recording(run: RunFolder, plan: Plan) -> None:
+    recording = plan.operator_options.recording
+    if plan.operator != "replay" or recording is None:
+        return
+    if not _is_beside(run, recording):
+        raise UsageError(
+            f"there is no campaign {recording} in {run.path.parent} to play again",
+            hint="see `ratchet status` for what there is",
+        )
+
+
+def _is_beside(run: RunFolder, name: str) -> bool:
+    """A campaign of the same folder: a name, never a way to anywhere else."""
+    return name in {each.name for each in list_runs(run.path.parent)}
+
+
+def _require_key(plan: Plan, options: RigOptions) -> None:
+    """Only whether there is one: what it is worth only its provider can say."""
+    if plan.operator != "claude" or plan.operator_options.provider != "anthropic":
+        return
+    if file := options.api_key_file:
+        if not file.is_file() or not os.access(file, os.R_OK):
+            raise UsageError(f"--api-key-file: {file} cannot be read")
+        return
+    if not any(os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")):
+        raise UsageError(
+            "operator claude needs an API key, and there is none",
+            hint="export ANTHROPIC_API_KEY, or name a file that holds it with --api-key-file",
+        )

@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from campaign.choices import Choices, require_sound
 from campaign.errors import UsageError
 from campaign.machine import Campaign, step
 from campaign.model import Event, Origin, Plan, SnapshotTaken, TrialRecord
+from campaign.orders import require_operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +81,22 @@ def _no_state(campaign: Campaign, trial: TrialRecord) -> UsageError:
     return UsageError(f"{name} cannot be replayed: {why}", hint=alone)
 
 
-def plan_of(past: Recorded, *, campaign: str, operator: str | None) -> Plan:
-    """The plan of a replay: everything as it was, but for the operator (None: the same one)."""
+def plan_of(
+    past: Recorded, *, campaign: str, operator: str | None, choices: Choices | None = None
+) -> Plan:
+    """The plan of a replay: everything as it was, but for the operator (None: the same one).
+
+    Raises:
+        UsageError: there is no such operator, or what was chosen for it cannot be.
+    """
     beginning = past.beginning
     plan = beginning.plan
+    choices = choices or Choices()
+    options = choices.options(plan.operator_options)
+    budget = choices.budget(plan.budget)
+    campaign_budget = choices.campaign_budget(plan.campaign_budget)
+    require_sound(options, budget, campaign_budget)
+    require_operator(operator or plan.operator, options)
     snapshot = past.trial.snapshot
     assert snapshot is not None  # noqa: S101 - its beginning is the moment it was taken
     return Plan(
@@ -95,7 +109,9 @@ def plan_of(past: Recorded, *, campaign: str, operator: str | None) -> Plan:
         invariants=plan.invariants,
         base_load=beginning.base_load,
         timings=plan.timings,
-        budget=plan.budget,
+        budget=budget,
+        campaign_budget=campaign_budget,
+        operator_options=options,
         generator_limits=plan.generator_limits,
         origin=Origin(
             campaign=plan.campaign,

@@ -54,6 +54,10 @@ class RigOptions:
     starts: Mapping[int, Sequence[Path]] = field(default_factory=dict)
     #: the folder of the campaigns that others originate from; None: beside them
     campaigns: Path | None = None
+    #: holds the key of the operator's provider; None: it is in the environment, if anywhere
+    api_key_file: Path | None = None
+    #: any operator may work without a sandbox
+    allow_unsandboxed_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,11 @@ class Rig:
     @property
     def stack(self) -> LocalStack | None:
         return self._stack
+
+    @property
+    def revision(self) -> str:
+        """What runs; empty before the first start."""
+        return self._revision
 
     async def prepare(
         self,

@@ -9,10 +9,12 @@ dropped to an unprivileged user (see `campaign.identity`).
 `unavailable` look at the machine. Needs bubblewrap 0.8 (``--disable-userns``).
 """
 
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +75,8 @@ class Sandbox:
     tmp_bytes: int = 256 << 20
     #: bwrap writes its child's process id to this descriptor, as JSON.
     status_fd: int | None = None
+    #: bwrap reads a filter of system calls from this descriptor (see `campaign.seccomp`).
+    seccomp_fd: int | None = None
 
 
 def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
@@ -91,6 +95,33 @@ def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
         *_limits(sandbox.limits),
         *command,
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """A command line that tells nothing, and the descriptor that it must inherit."""
+
+    argv: tuple[str, ...]
+    descriptor: int
+
+
+@contextmanager
+def unseen(arguments: Sequence[str]) -> Iterator[Unseen]:
+    """The same as `argv` returned, with bwrap's options out of sight.
+
+    Process 1 inside is bwrap itself, and everybody inside can read its command line: the host's
+    paths would be in it.
+    """
+    first = arguments.index("bwrap") + 1
+    last = arguments.index("--", first)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"".join(os.fsencode(word) + b"\0" for word in arguments[first:last]))
+        os.close(writing)
+        words = (*arguments[:first], "--args", str(reading), *arguments[last:])
+        yield Unseen(argv=words, descriptor=reading)
+    finally:
+        os.close(reading)
 
 
 def host_system(root: Path = Path("/")) -> tuple[Mount | Link, ...]:
@@ -149,6 +180,8 @@ def _filesystem(sandbox: Sandbox) -> list[str]:
         *("--size", size, "--tmpfs", "/dev/shm"),  # noqa: S108 - the sandbox's own
         *("--size", size, "--tmpfs", "/tmp"),  # noqa: S108 - the sandbox's own
         *_each(sandbox.mounts),
+        # Nothing inside may undo what is set from outside there: scheduling group, OOM score.
+        *("--remount-ro", "/proc"),
         *("--remount-ro", "/", "--chdir", sandbox.workdir),
     ]
 
@@ -177,6 +210,7 @@ def _isolation(sandbox: Sandbox) -> list[str]:
         *([] if sandbox.network else ["--unshare-net"]),
         *("--disable-userns", "--new-session", "--die-with-parent", "--cap-drop", "ALL"),
         *([] if sandbox.status_fd is None else ["--json-status-fd", str(sandbox.status_fd)]),
+        *([] if sandbox.seccomp_fd is None else ["--seccomp", str(sandbox.seccomp_fd)]),
     ]
 
 

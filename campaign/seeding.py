@@ -14,6 +14,15 @@ from campaign.supervisor.environments import Environments, find_interpreter
 from chaos_profiles import Target, load_target_data
 
 
+def app_environments() -> Environments:
+    """The Python environments of app revisions: those that the supervisor uses too."""
+    return Environments(
+        cache_place() / "environments",
+        wheel_cache=WHEELS_DIR,
+        interpreter=find_interpreter(app_identity()),
+    )
+
+
 def recipe(target: Target, *, source: Path, revision: str) -> TemplateRecipe:
     """A template of the database that `revision` of the app (its files in `source`) makes, seeded.
 
@@ -21,14 +30,9 @@ def recipe(target: Target, *, source: Path, revision: str) -> TemplateRecipe:
     """
 
     async def populate(dsn: str) -> None:
-        environments = Environments(
-            cache_place() / "environments",
-            wheel_cache=WHEELS_DIR,
-            interpreter=find_interpreter(app_identity()),
-        )
         await create_schema(
             source,
-            environment=await environments.ensure(source),
+            environment=await app_environments().ensure(source),
             command=target.command,
             health_path=target.health_path,
             dsn=dsn,

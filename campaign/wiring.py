@@ -9,17 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from operators import (
-    Deed,
-    Equipment,
-    HistoryBook,
-    HistoryOperator,
-    NoOperator,
-    ReferenceOperator,
-    Repair,
-    RepairBook,
-    ToolError,
-)
+from operators import Equipment, Repair, ToolError
+from operators.external import Seats
 
 from campaign.adapters.deployments import unfinished
 from campaign.adapters.workspace import UnfitTreeError
@@ -34,12 +25,14 @@ from campaign.model import (
     Profile,
     Snapshot,
 )
-from campaign.ports import Journal, Observation, Operator, PortError, Ports
+from campaign.ports import Journal, Observation, PortError, Ports
 from campaign.rig import Rig, RigOptions
+from campaign.runs import RunFolder
+from campaign.seats import Register
+from campaign.staff import Premises, Staffing, operator_for
 from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentResult
 from chaos_profiles import Catalogue
-from chaos_profiles.history import load_history
 
 
 class SystemClock:
@@ -109,6 +102,15 @@ class WorkspaceTools:
     async def export(self, revision: str) -> Path:
         return await self.rig.export(revision)
 
+    async def present_tree(self) -> str:
+        try:
+            return await self.rig.workspace.present_tree()
+        except UnfitTreeError as error:
+            raise ToolError(f"the workspace cannot be read: {error}") from error
+
+    async def diff(self, before: str, after: str) -> str:
+        return await self.rig.workspace.diff(before, after)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArchive:
@@ -145,61 +147,36 @@ class RunArchive:
         return await self.rig.lines.deployments.results()
 
 
-def repair_book(
-    catalogue: Catalogue, plan: Plan, *, repairs: Mapping[int, Repair] | None = None
-) -> RepairBook:
-    """The reference operator's private channel; `repairs` stand in for the profiles' own."""
-
-    def repair(trial: int) -> Repair:
-        if repairs is not None and trial in repairs:
-            return repairs[trial]
-        profile = plan.profiles[trial]
-        return Repair(patch=catalogue.fix_patch(profile).read_text(), root_cause=profile.title)
-
-    return repair
-
-
-def history_book(catalogue: Catalogue, plan: Plan) -> HistoryBook:
-    """What an earlier campaign's operator did, by the trial's profile.
-
-    Raises:
-        ProfileError: the target has no history.
-    """
-    past = load_history(catalogue.target.folder)
-
-    def deed(trial: int) -> Deed | None:
-        found = past.get(plan.profiles[trial].id)
-        if found is None:
-            return None
-        patch = None if found.patch is None else found.patch.read_text()
-        return Deed(did=found.did, patch=patch, resolved=found.outcome == "resolved")
-
-    return deed
-
-
-def wire(
+async def wire(
     rig: Rig,
     journal: Journal,
     plan: Plan,
     *,
+    run: RunFolder,
     catalogue: Catalogue,
     options: RigOptions,
-    deployments_file: Path,
+    seats: Seats | None = None,
     repairs: Mapping[int, Repair] | None = None,
 ) -> Ports:
-    """Everything the shell needs."""
+    """Everything the shell needs.
+
+    Raises:
+        UsageError: what the operator needs is missing.
+    """
     lines = RigPorts(rig=rig, mark=f"{plan.campaign}-" if plan.mode == "replay" else "")
     equipment = Equipment(
         sandbox=WorkspaceShell(rig.workspace.path, confined=options.sandbox),
         workspace=WorkspaceTools(rig=rig),
         deployer=lines,
     )
-    operator: Operator = NoOperator()
-    if plan.operator == "reference":
-        book = repair_book(catalogue, plan, repairs=repairs)
-        operator = ReferenceOperator(equipment, book)
-    elif plan.operator == "history":
-        operator = HistoryOperator(equipment, history_book(catalogue, plan))
+    staffing = Staffing(plan=plan, catalogue=catalogue, equipment=equipment, repairs=repairs or {})
+    premises = Premises(
+        run=run,
+        rig=rig,
+        options=options,
+        journal=journal,
+        seats=seats or Register(campaign=run.name, url=""),
+    )
     return Ports(
         clock=SystemClock(),
         journal=journal,
@@ -207,9 +184,9 @@ def wire(
         load=lines,
         metrics=lines,
         database=lines,
-        operator=operator,
+        operator=await operator_for(staffing, premises),
         gates=lines,
         archive=RunArchive(
-            rig=rig, under_way=equipment.under_way, deployments_file=deployments_file
+            rig=rig, under_way=equipment.under_way, deployments_file=run.deployment_records
         ),
     )

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaign.model import Budget, LoadVector, Mode, Plan, Profile, Timings
+from campaign.model import (
+    Budget,
+    CampaignBudget,
+    LoadVector,
+    Mode,
+    OperatorOptions,
+    Plan,
+    Profile,
+    Timings,
+)
 from chaos_profiles.catalogue import PROFILES_ROOT, Catalogue, target_folders, target_names
 from chaos_profiles.checks import ParamsModels, check_load
 from chaos_profiles.document import Document, read_document
 from chaos_profiles.loader import ModelsOf, load_catalogue, load_vector
 from chaos_profiles.problems import Problem, ProfileError, did_you_mean
-from chaos_profiles.schema import CampaignFile
+from chaos_profiles.schema import CampaignFile, OperatorOptionsEntry
 from chaos_profiles.validation import validate
 
 
@@ -29,6 +38,8 @@ class CampaignSpec:
     base_load: LoadVector
     timings: Timings
     budget: Budget
+    campaign_budget: CampaignBudget = field(default_factory=CampaignBudget)
+    operator_options: OperatorOptions = field(default_factory=OperatorOptions)
     #: a continuous campaign keeps the state that each trial starts in
     snapshots: bool = True
 
@@ -45,6 +56,8 @@ class CampaignSpec:
             base_load=self.base_load,
             timings=self.timings,
             budget=self.budget,
+            campaign_budget=self.campaign_budget,
+            operator_options=self.operator_options,
             snapshots=self.snapshots and self.mode == "continuous",
         )
 
@@ -117,4 +130,10 @@ def _spec(content: CampaignFile, catalogue: Catalogue, timings: Timings) -> Camp
         base_load=base_load,
         timings=timings,
         budget=Budget(**content.budget.model_dump()),
+        campaign_budget=CampaignBudget(**content.campaign_budget.model_dump()),
+        operator_options=_options(content.operator_options),
     )
+
+
+def _options(entry: OperatorOptionsEntry) -> OperatorOptions:
+    return OperatorOptions(**{**entry.model_dump(), "approve": tuple(entry.approve)})

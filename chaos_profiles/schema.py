@@ -9,7 +9,16 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from campaign.model import Arrival, Category, LadderMode
+from campaign.model import (
+    Arrival,
+    Category,
+    Effort,
+    LadderMode,
+    Memory,
+    Persona,
+    Provider,
+    ToolName,
+)
 from campaign.model.invariant import Kind, Unit
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -187,6 +196,43 @@ class BudgetEntry(_Strict):
     usd: Positive | None = None
 
 
+class CampaignBudgetEntry(_Strict):
+    """What the work on all tickets together may cost; left out: no limit."""
+
+    tokens: Annotated[int, Field(ge=1)] | None = None
+    usd: Positive | None = None
+
+
+class OperatorOptionsEntry(_Strict):
+    """How the operator is set up, never a key; one with no use for an option leaves it alone."""
+
+    persona: Persona = Field(
+        default="baseline",
+        description="a ticket tells the symptoms, or also which tools and metrics there are",
+    )
+    memory: Memory = Field(
+        default="history", description="what a session is told of those before it"
+    )
+    plan_mode: bool = Field(
+        default=False, description="nothing can be changed before a plan is filed"
+    )
+    approve: list[ToolName] = Field(
+        default_factory=list, description="the tools whose every call waits for a person's approval"
+    )
+    model: Text | None = Field(default=None, description="claude: the model's id")
+    effort: Effort | None = Field(default=None, description="claude: how hard it thinks")
+    provider: Provider = Field(default="anthropic", description="claude: who serves the model")
+    base_url: Text | None = Field(
+        default=None, description="claude: another address of the provider, without any key in it"
+    )
+    agent: Text = Field(
+        default="claude-code", description="command: a preset's name, or an adapter file"
+    )
+    recording: Text | None = Field(
+        default=None, description="replay: the campaign whose sessions are played again"
+    )
+
+
 class CampaignFile(_Strict):
     """A campaign as a file."""
 
@@ -209,4 +255,11 @@ class CampaignFile(_Strict):
     )
     budget: BudgetEntry = Field(
         default_factory=BudgetEntry, description="what the work on one ticket may cost"
+    )
+    campaign_budget: CampaignBudgetEntry = Field(
+        default_factory=CampaignBudgetEntry,
+        description="what the work on all tickets together may cost",
+    )
+    operator_options: OperatorOptionsEntry = Field(
+        default_factory=OperatorOptionsEntry, description="how the operator is set up"
     )

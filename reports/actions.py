@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from campaign.model import (
+    AccessRefused,
     ActionTaken,
+    ApprovalAnswered,
+    ApprovalAsked,
     CommandFailed,
     ComponentDown,
     ComponentUp,
@@ -14,18 +17,23 @@ from campaign.model import (
     DeploymentFinished,
     DeploymentRequested,
     Event,
+    MessageSent,
+    NoteWritten,
+    PlanFiled,
     Resumed,
     SessionEnded,
     SnapshotTaken,
-    Spend,
     StackFailed,
     StopRequested,
+    TicketAcknowledged,
     TicketResolved,
 )
-from reports import words
+from reports import spending, words
 from reports.series import TrialHistory
 
-ActKind: TypeAlias = Literal["tool", "edit", "deploy", "ticket", "harness"]
+ActKind: TypeAlias = Literal[
+    "tool", "edit", "deploy", "ticket", "words", "person", "security", "harness"
+]
 
 _DETAIL_CHARS = 800
 
@@ -60,7 +68,9 @@ def _act(event: Event) -> Act | None:
         case DeploymentFinished():
             return _deployed(event)
         case TicketResolved():
-            return Act(at=at, kind="ticket", what="ticket resolved", detail=event.ticket)
+            places = f": {', '.join(map(_named, event.places))}" if event.places else ""
+            detail = f"{event.ticket}{places}"
+            return Act(at=at, kind="ticket", what="ticket resolved", detail=detail)
         case SessionEnded():
             return _session_ended(event)
         case DataGrown():
@@ -70,7 +80,53 @@ def _act(event: Event) -> Act | None:
                 at=at, kind="harness", what="data grown", detail=detail, duration_s=duration_s
             )
         case _:
-            return _harness(event)
+            return _words(event) or _harness(event)
+
+
+def _words(event: Event) -> Act | None:
+    """What goes on between the operator and people, and what it was refused."""
+    at = event.at
+    match event:
+        case TicketAcknowledged():
+            detail = words.short(event.message, 200)
+            return Act(at=at, kind="ticket", what="acknowledged", detail=detail)
+        case PlanFiled():
+            return _said("plan filed", event, event.plan)
+        case NoteWritten():
+            return _said("note written", event, event.text)
+        case MessageSent() | ApprovalAsked() | ApprovalAnswered():
+            return _person(event)
+        case AccessRefused():
+            detail = words.short(event.what, 200)
+            return Act(at=at, kind="security", what="refused", detail=detail, is_error=True)
+        case _:
+            return None
+
+
+def _named(place: str) -> str:
+    return words.short(place, 80)
+
+
+def _said(what: str, event: Event, text: str) -> Act:
+    """Its first line, and all of it on demand."""
+    first, _, rest = text.strip().partition("\n")
+    detail = words.short(first, 160)
+    result = _cut(text) if rest or detail != words.printable(first) else ""
+    return Act(at=event.at, kind="words", what=what, detail=detail, result=result)
+
+
+def _person(event: MessageSent | ApprovalAsked | ApprovalAnswered) -> Act:
+    at = event.at
+    match event:
+        case MessageSent():
+            return Act(at=at, kind="person", what="message", detail=words.short(event.text, 200))
+        case ApprovalAsked():
+            call = f"{words.short(event.tool, 40)}({words.call(event.arguments)})"
+            return Act(at=at, kind="person", what="approval asked", detail=call)
+        case ApprovalAnswered():
+            what = "approved" if event.granted else "not approved"
+            detail = words.short(event.reason, 200)
+            return Act(at=at, kind="person", what=what, detail=detail)
 
 
 def _tool(event: ActionTaken) -> Act:
@@ -98,7 +154,7 @@ def _deployed(event: DeploymentFinished) -> Act:
 
 
 def _session_ended(event: SessionEnded) -> Act:
-    parts = [event.outcome.value, words.short(event.reason, 200), spent(event.spend)]
+    parts = [event.outcome.value, words.short(event.reason, 200), spending.spent((event.spend,))]
     detail = " · ".join(part for part in parts if part)
     return Act(at=event.at, kind="ticket", what="session ended", detail=detail)
 
@@ -131,16 +187,6 @@ def _harness(event: Event) -> Act | None:
             return Act(at=at, kind="harness", what="resumed")
         case _:
             return None
-
-
-def spent(spend: Spend) -> str:
-    """`12 turns, 34 000 tokens, $0.41`; what is not known is left out, never zero."""
-    parts = [
-        words.plural(spend.turns, "turn") if spend.turns else "",
-        "" if spend.tokens is None else f"{words.quantity(spend.tokens, 'count')} tokens",
-        "" if spend.usd is None else f"${spend.usd:.2f}",
-    ]
-    return ", ".join(part for part in parts if part)
 
 
 def _cut(text: str) -> str:

@@ -12,13 +12,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import loads, words
-from reports.actions import spent
+from reports import loads, spending, words
 from reports.charts import chart_data
 from reports.series import History
 from reports.summary import verdicts, win_rate
 from reports.trial import TrialPage, trial_page
-from reports.view import failure, started_at, state
+from reports.view import away, failure, started_at, state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,7 @@ def _environment() -> Environment:
         rate=words.rate,
         revision=words.revision,
         plural=words.plural,
-        spent=spent,
+        spent=spending.spent,
     )
     return environment
 
@@ -98,6 +97,8 @@ def _context(history: History) -> dict[str, Any]:
         "calibration": campaign.calibration,
         "state": state(campaign),
         "failure": failure(campaign),
+        "away": away(campaign),
+        "spends": spending.of_all(records),
         "started_at": started_at(campaign),
         "duration_s": campaign.at - started_at(campaign),
         "counts": verdicts(records),

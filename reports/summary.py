@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from campaign.model import Inconclusive, Invariant, Reading, TrialRecord
-from reports import gates
-from reports.view import CampaignView, failure, revision_after, started_at, state, trials
+from reports import gates, spending
+from reports.view import CampaignView, away, failure, revision_after, started_at, state, trials
 
 VERDICTS = ("resolved", "unresolved", "immune", "inconclusive")
 
@@ -28,11 +28,13 @@ def summarise(campaign: CampaignView) -> dict[str, Any]:
         "seed": campaign.plan.seed,
         "state": state(campaign),
         "failure": failure(campaign) or None,
+        "operator_away": away(campaign) or None,
         "started_at": started_at(campaign),
         "duration_s": campaign.at - started_at(campaign),
         "trials_planned": len(campaign.plan.profiles),
         "verdicts": verdicts(records),
         "win_rate": win_rate(records),
+        "spend": spending.as_json(spending.of_all(records)),
         "calibration": None if campaign.calibration is None else asdict(campaign.calibration),
         "trials": [_trial(record, campaign.invariants) for record in records],
     }
@@ -72,8 +74,11 @@ def _trial(record: TrialRecord, invariants: tuple[Invariant, ...]) -> dict[str, 
         "snapshot_failure": record.snapshot_failure or None,
         "ticket": None if record.ticket is None else record.ticket.id,
         "session_end": record.session_end or None,
+        "sessions": record.sessions,
         "root_cause": record.root_cause or None,
-        "spend": asdict(record.spend),
+        "places": list(record.places),
+        "acknowledged_at": record.acknowledged_at,
+        "spend": spending.as_json(record.spends),
         "gates": gates.as_json(record),
         "faults": [asdict(fault) for fault in record.faults],
         "started_at": record.started_at,

@@ -53,6 +53,8 @@ class CampaignView(Protocol):
     def restoring(self) -> bool: ...
     @property
     def trouble(self) -> str: ...
+    @property
+    def operator_away(self) -> bool: ...
 
 
 class Stepped(Protocol):
@@ -98,7 +100,12 @@ def failure(campaign: CampaignView) -> str:
     """Why the harness gave up, for good or until it is resumed; empty when it did not."""
     if isinstance(campaign.phase, Finished):
         return campaign.phase.failure
-    return campaign.trouble
+    return "" if campaign.operator_away else campaign.trouble
+
+
+def away(campaign: CampaignView) -> str:
+    """Why the operator cannot be reached, which the campaign waits for; empty when it can."""
+    return campaign.trouble if campaign.operator_away else ""
 
 
 def phase_name(campaign: CampaignView) -> str:

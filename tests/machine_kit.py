@@ -23,6 +23,8 @@ from campaign.model import (
     Sample,
     SessionEnded,
     SessionOutcome,
+    Spend,
+    SpendNoted,
     StackReady,
     TicketResolved,
     TrialRecord,
@@ -191,7 +193,25 @@ class Drive:
             )
         )
 
-    def end_session(self, outcome: SessionOutcome = SessionOutcome.RESOLVED) -> Drive:
+    def spend(self, spend: Spend, *, session: int | None = None) -> Drive:
+        """The session says what it has cost so far."""
+        return self.send(
+            SpendNoted(
+                at=self.at,
+                trial=self.index,
+                ticket=self.ticket,
+                session=session or self.trial.sessions,
+                spend=spend,
+            )
+        )
+
+    def end_session(
+        self,
+        outcome: SessionOutcome = SessionOutcome.RESOLVED,
+        *,
+        reason: str = "",
+        spend: Spend | None = None,
+    ) -> Drive:
         return self.send(
             SessionEnded(
                 at=self.at,
@@ -199,6 +219,8 @@ class Drive:
                 ticket=self.ticket,
                 session=self.trial.sessions,
                 outcome=outcome,
+                reason=reason,
+                spend=spend or Spend(),
             )
         )
 

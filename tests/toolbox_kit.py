@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from operators import Equipment, ToolError
+from operators import Answer, Equipment, Toolbox, ToolError
+from operators.toolbox.instruments import (
+    AppAnswer,
+    AppRequest,
+    Instruments,
+    LogQuery,
+    Metric,
+    PastDeployment,
+    PastTicket,
+    Rows,
+    Series,
+    Shell,
+)
+from operators.trace.recorder import TurnUsage
 
 from campaign.model import (
     ActionTaken,
@@ -16,6 +32,7 @@ from campaign.model import (
     DeploymentFinished,
     DeploymentOutcome,
     Event,
+    OperatorOptions,
     Ticket,
 )
 
@@ -47,6 +64,8 @@ class Bench:
     #: a deployment waits for it
     may_finish: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
+    #: the workspace's trees as they are asked for; the last one stays. None: it is unfit
+    trees: list[str | None] = field(default_factory=lambda: ["tree"])
     commands: list[tuple[str, ...]] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
@@ -95,6 +114,15 @@ class Bench:
             raise self.failure
         return self.outcome
 
+    async def present_tree(self) -> str:
+        tree = self.trees.pop(0) if len(self.trees) > 1 else self.trees[0]
+        if tree is None:
+            raise ToolError("the workspace cannot be deployed: too large")
+        return tree
+
+    async def diff(self, before: str, after: str) -> str:
+        return f"diff {before} {after}\n"
+
     @property
     def actions(self) -> list[ActionTaken]:
         return [event for event in self.events if isinstance(event, ActionTaken)]
@@ -102,3 +130,131 @@ class Bench:
     @property
     def deployments(self) -> list[DeploymentFinished]:
         return [event for event in self.events if isinstance(event, DeploymentFinished)]
+
+
+@dataclass(kw_only=True)
+class Told:
+    """A trace that remembers what it was told: (event, call, tool, the rest)."""
+
+    lines: list[tuple[str, str, str, Any]] = field(default_factory=list)
+
+    def user_message(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def thinking(self, text: str, *, model: str) -> None:
+        raise AssertionError(text, model)
+
+    def assistant_text(self, text: str, *, model: str) -> None:
+        raise AssertionError(text, model)
+
+    def turn(self, usage: TurnUsage) -> None:
+        raise AssertionError(usage)
+
+    def remark(self, text: str) -> None:
+        raise AssertionError(text)
+
+    def tool_use(self, call: str, tool: str, arguments: Mapping[str, Any]) -> None:
+        self.lines.append(("use", call, tool, arguments))
+
+    def tool_result(self, call: str, tool: str, answer: Answer, *, duration_s: float) -> None:
+        assert duration_s >= 0
+        self.lines.append(("result", call, tool, answer))
+
+
+@dataclass(kw_only=True)
+class Panel:
+    """All instruments in one: what they were asked, and what they answer (or raise)."""
+
+    answers: list[Any] = field(default_factory=list)
+    asked: list[Any] = field(default_factory=list)
+    #: how many are being asked now; an instrument waits for `may_answer`
+    asking: int = 0
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.may_answer.set()
+
+    async def _answer(self, asked: Any) -> Any:
+        self.asked.append(asked)
+        self.asking += 1
+        self.begun.set()
+        try:
+            await self.may_answer.wait()
+        finally:
+            self.asking -= 1
+        answer = self.answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    # A shell.
+    async def run(self, command: str, *, timeout_s: float) -> CommandResult:
+        result: CommandResult = await self._answer((command, timeout_s))
+        return result
+
+    async def restart(self) -> None:
+        self.asked.append("restart")
+
+    # The app.
+    async def request(self, request: AppRequest) -> AppAnswer:
+        answer: AppAnswer = await self._answer(request)
+        return answer
+
+    # The database.
+    async def query(self, sql: str, *, max_rows: int, timeout_s: float) -> Rows:
+        rows: Rows = await self._answer((sql, max_rows, timeout_s))
+        return rows
+
+    # Logs.
+    async def read(self, query: LogQuery) -> Sequence[str]:
+        lines: Sequence[str] = await self._answer(query)
+        return lines
+
+    # Metrics.
+    async def list(self) -> Sequence[Metric]:
+        metrics: Sequence[Metric] = await self._answer("list")
+        return metrics
+
+    async def instant(self, query: str, *, at: float | None) -> Sequence[Series]:
+        series: Sequence[Series] = await self._answer((query, at))
+        return series
+
+    async def range(
+        self, query: str, *, start: float, end: float, step_s: float
+    ) -> Sequence[Series]:
+        series: Sequence[Series] = await self._answer((query, start, end, step_s))
+        return series
+
+    # Records.
+    async def deployments(self) -> Sequence[PastDeployment]:
+        deployments: Sequence[PastDeployment] = await self._answer("deployments")
+        return deployments
+
+    async def tickets(self) -> Sequence[PastTicket]:
+        raise AssertionError
+
+    async def notes(self) -> Sequence[str]:
+        raise AssertionError
+
+    # Shells.
+    def open(self) -> AbstractAsyncContextManager[Shell]:
+        raise AssertionError
+
+    @property
+    def instruments(self) -> Instruments:
+        return Instruments(
+            shells=self, app=self, database=self, metrics=self, logs=self, records=self
+        )
+
+
+def full_toolbox(bench: Bench, panel: Panel, **options: Any) -> Toolbox:
+    """With every instrument and a shell."""
+    return Toolbox(
+        bench.equipment,
+        ASSIGNMENT,
+        bench,
+        instruments=panel.instruments,
+        shell=panel,
+        options=OperatorOptions(**options),
+    )

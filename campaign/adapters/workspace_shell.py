@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from campaign import sandbox
@@ -17,6 +19,13 @@ _INSIDE = "/srv/app"
 _TIMEOUT_S = 60.0
 _MAX_OUTPUT_BYTES = 64 * 1024
 _TIMED_OUT = 124  # as coreutils' `timeout` answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    argv: tuple[str, ...]
+    #: descriptors that it must get
+    inherited: tuple[int, ...] = ()
 
 
 class WorkspaceShell:
@@ -50,21 +59,29 @@ class WorkspaceShell:
         return CommandResult(exit_code=exit_code, output=output.decode(errors="replace"))
 
     async def _start(self, argv: tuple[str, ...]) -> asyncio.subprocess.Process:
-        try:
-            return await asyncio.create_subprocess_exec(
-                *self._command(argv),
-                cwd=self._workspace,
-                env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)},
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
-        except OSError as error:
-            raise PortError("sandbox", f"{argv[0]} cannot be started: {error}") from error
+        with self._command(argv) as command:
+            try:
+                return await asyncio.create_subprocess_exec(
+                    *command.argv,
+                    cwd=self._workspace,
+                    env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)},
+                    pass_fds=command.inherited,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+            except OSError as error:
+                raise PortError("sandbox", f"{argv[0]} cannot be started: {error}") from error
 
-    def _command(self, argv: tuple[str, ...]) -> list[str]:
+    @contextmanager
+    def _command(self, argv: tuple[str, ...]) -> Iterator[_Command]:
         if not self._confined:
-            return list(argv)
+            yield _Command(argv=argv)
+            return
+        with sandbox.unseen(self._sandboxed(argv)) as command:
+            yield _Command(argv=command.argv, inherited=(command.descriptor,))
+
+    def _sandboxed(self, argv: tuple[str, ...]) -> list[str]:
         return sandbox.argv(
             sandbox.Sandbox(
                 workdir=_INSIDE,

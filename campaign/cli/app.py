@@ -1,7 +1,7 @@
 """The commands of `ratchet`, and what their exit codes mean.
 
 0 done; 1 a trial was lost (or a profile is not proven); 2 wrong use; 3 the harness failed;
-130 stopped by Ctrl-C (resume with the printed command).
+4 the operator cannot be reached; 130 stopped by Ctrl-C (resume either with the printed command).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from campaign.cli import doctor, immunity, profiles, replay, run, serve, watch
+from campaign.cli import doctor, immunity, operator, profiles, replay, run, serve, watch
 from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
 from campaign.errors import RatchetError
 from campaign.ports import PortError
@@ -41,7 +41,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Turn up the load on a live service, trial after trial, and learn what an operator can "
     "keep alive.\n\n"
-    "Exit codes: 0 done, 1 a trial was lost, 2 wrong use, 3 the harness failed.",
+    "Exit codes: 0 done, 1 a trial was lost, 2 wrong use, 3 the harness failed, 4 the operator "
+    "cannot be reached (resume later).",
 )
 
 
@@ -59,6 +60,7 @@ watch.register(app)
 doctor.register(app)
 serve.register(app)
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(operator.app, name="operator")
 
 
 def main() -> NoReturn:

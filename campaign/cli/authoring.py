@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from operators.trace import trace_schema_text
 
 from campaign.cli.common import tell
 from campaign.errors import UsageError
@@ -14,22 +16,33 @@ from campaign.orders import find_target
 from chaos_profiles.json_schema import SCHEMAS, schema_text, write_schemas
 from chaos_profiles.scaffold import Scaffold, ScaffoldError
 
+#: what no person writes, but programs read
+_OTHERS = {"trace": trace_schema_text}
+_NAMES = sorted((*SCHEMAS, *_OTHERS))
+
 
 def schema(
-    name: Annotated[str, typer.Argument(help=f"Of which file: {', '.join(SCHEMAS)}.")] = "profile",
+    name: Annotated[str, typer.Argument(help=f"Of which file: {', '.join(_NAMES)}.")] = "profile",
     into: Annotated[
         Path | None,
         typer.Option("--into", file_okay=False, help="Write all of them to this folder instead."),
     ] = None,
 ) -> None:
-    """The JSON Schema of a file that you write, for your editor."""
-    if name not in SCHEMAS:
-        raise UsageError(f"there is no schema {name}", hint=f"there are: {', '.join(SCHEMAS)}")
+    """The JSON Schema of a file that you write, for your editor, or of a trace."""
+    if name not in _NAMES:
+        raise UsageError(f"there is no schema {name}", hint=f"there are: {', '.join(_NAMES)}")
     if into is None:
-        sys.stdout.write(schema_text(name))
+        sys.stdout.write(_OTHERS[name]() if name in _OTHERS else schema_text(name))
         return
-    for file in write_schemas(into):
+    for file in (*write_schemas(into), *_write_others(into)):
         tell(str(file))
+
+
+def _write_others(folder: Path) -> Iterator[Path]:
+    for name, text in _OTHERS.items():
+        file = folder / f"{name}.schema.json"
+        file.write_text(text(), encoding="utf-8")
+        yield file
 
 
 def new(

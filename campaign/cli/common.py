@@ -25,6 +25,10 @@ RunsOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="End with one JSON object on standard output.")
 ]
+NoSandboxOption = Annotated[
+    bool,
+    typer.Option("--no-sandbox", help="Run the app as a plain process (no bubblewrap here)."),
+]
 CampaignArgument = Annotated[
     str | None, typer.Argument(metavar="[CAMPAIGN]", help="Its name; the newest when left out.")
 ]

@@ -11,12 +11,14 @@ from campaign.machine import Campaign
 from campaign.model import Finished, Immune, Resolved
 from campaign.runs import RunFolder
 from reports import summarise
-from reports.view import failure
+from reports.view import away, failure
 
 EXIT_DONE = 0
 EXIT_LOST = 1
 EXIT_USAGE = 2
 EXIT_HARNESS = 3
+#: the operator cannot be reached: nothing is lost, resume when it can be
+EXIT_AWAY = 4
 #: as shells say of a process that SIGINT ended
 EXIT_STOPPED = 130
 
@@ -30,9 +32,11 @@ def leave(run: RunFolder, campaign: Campaign, *, as_json: bool) -> NoReturn:
 
 
 def exit_code(campaign: Campaign) -> int:
-    """0 all trials won, 1 one was lost, 3 the harness failed, 130 stopped before the end."""
+    """0 all won, 1 one lost, 3 the harness failed, 4 the operator is away, 130 stopped."""
     if failure(campaign):
         return EXIT_HARNESS
+    if away(campaign):
+        return EXIT_AWAY
     if not isinstance(campaign.phase, Finished):
         return EXIT_STOPPED
     won = all(isinstance(trial.verdict, Resolved | Immune) for trial in campaign.done)
@@ -43,6 +47,12 @@ def say_end(run: RunFolder, campaign: Campaign) -> None:
     """Where the report is, and how to go on."""
     if problem := failure(campaign):
         tell(f"the harness failed: {problem}", f"logs: {run.logs}")
+    if reason := away(campaign):
+        ticket = "" if campaign.trial.ticket is None else f"; {campaign.trial.ticket.id} stays open"
+        tell(f"the operator cannot be reached: {reason}{ticket}, and no verdict was given")
+        tell(
+            "once it can be reached, a fresh session takes the ticket up with the time it had left"
+        )
     if isinstance(campaign.phase, Finished):
         tell(f"report: {run.report / 'index.html'}")
     else:

@@ -11,8 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from campaign.cli.common import CampaignArgument, JsonOption, RunsOption, print_json, tell
-from campaign.cli.run import NoSandboxOption
+from campaign.cli.common import (
+    CampaignArgument,
+    JsonOption,
+    NoSandboxOption,
+    RunsOption,
+    print_json,
+    tell,
+)
 from campaign.cli.signals import stop_on_signals
 from campaign.errors import UsageError
 from campaign.host import Host

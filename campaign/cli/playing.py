@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, Self, TextIO
 
 import typer
 
@@ -16,6 +16,7 @@ from campaign.cli.common import tell
 from campaign.cli.ending import EXIT_STOPPED, leave
 from campaign.cli.following import follow
 from campaign.cli.holding import hold
+from campaign.cli.operator_options import HowArguments, NewArguments, OperatorArguments
 from campaign.cli.signals import stop_on_signals
 from campaign.display import display_for
 from campaign.host import Host
@@ -23,9 +24,10 @@ from campaign.logs import log_to
 from campaign.machine import Campaign
 from campaign.model import Plan
 from campaign.player import Performance
-from campaign.preflight import require_ready
+from campaign.preflight import require_operator_ready, require_ready
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, keep_journal_at
+from campaign.seats import how_to_join
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,37 @@ class How:
     here: bool
     #: where the journal of a new campaign is kept, if not in its folder
     journal: str | None = None
+    api_key_file: Path | None = None
+    allow_unsandboxed_operator: bool = False
+
+    @classmethod
+    def told(
+        cls, how: HowArguments, operator: OperatorArguments, new: NewArguments | None = None
+    ) -> Self:
+        """As a command was told on its command line; `new`: of a new campaign."""
+        return cls(
+            as_json=how.as_json,
+            hold=how.hold,
+            sandbox=not how.no_sandbox,
+            here=new is None or new.here,
+            journal=None if new is None else new.journal,
+            api_key_file=operator.api_key_file,
+            allow_unsandboxed_operator=operator.allow_unsandboxed_operator,
+        )
 
     @property
     def must_be_here(self) -> bool:
         """A daemon holds nothing, and keeps all its campaigns alike."""
-        return self.here or self.hold or not self.sandbox or self.journal is not None
+        own = self.journal is not None or self.api_key_file is not None
+        return self.here or self.hold or not self.sandbox or own or self.allow_unsandboxed_operator
+
+    @property
+    def rig_options(self) -> RigOptions:
+        return RigOptions(
+            sandbox=self.sandbox,
+            api_key_file=self.api_key_file,
+            allow_unsandboxed_operator=self.allow_unsandboxed_operator,
+        )
 
 
 def daemon_of(runs: Path, how: How) -> ApiClient | None:
@@ -59,11 +87,12 @@ def play_here(run: RunFolder, plan: Plan | None, how: How) -> NoReturn:
 def perform_here(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
     """Play `plan` (None: what the journal holds) to its end in this process."""
     no_sandbox = require_ready(run)
+    how = replace(how, sandbox=how.sandbox and not no_sandbox)
+    asyncio.run(require_operator_ready(run, plan, how.rig_options, no_sandbox=no_sandbox))
     if how.journal is not None:
         keep_journal_at(run, how.journal)
-    if how.sandbox and no_sandbox:
+    if no_sandbox:
         tell(f"without a sandbox the app runs as a plain process: {no_sandbox}")
-        how = replace(how, sandbox=False)
     return asyncio.run(_perform(run, plan, how))
 
 
@@ -74,12 +103,19 @@ async def _perform(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
             performance = Performance(
                 run=run,
                 plan=plan,
-                options=RigOptions(sandbox=how.sandbox),
+                options=how.rig_options,
                 observers=(display,),
                 on_shell=stop_on_signals,
+                on_external=lambda: _say_how_to_join(host),
                 hold=hold if how.hold else None,
             )
             return await host.play(performance)
+
+
+def _say_how_to_join(host: Host) -> None:
+    """With a secret in it: on the terminal, and in no log."""
+    if host.seats is not None:
+        tell(*how_to_join(host.seats))
 
 
 def play_there(

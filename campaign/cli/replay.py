@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from campaign.cli.common import JsonOption, RunsOption, print_json, tell
+from campaign.cli.common import RunsOption, print_json, tell
 from campaign.cli.ending import exit_code, say_end
+from campaign.cli.flat import flat
+from campaign.cli.operator_options import HowArguments, OperatorArguments
 from campaign.cli.playing import How, perform_here
-from campaign.cli.run import HoldOption, NameOption, NoSandboxOption, OperatorOption
 from campaign.errors import UsageError
 from campaign.machine import Campaign
-from campaign.orders import OPERATORS
 from campaign.replay import Comparison, Recorded, compare, plan_of, recorded
 from campaign.runs import RunFolder, find_run, new_name, new_run
 from campaign.stack import SnapshotStore
@@ -24,19 +24,17 @@ from reports import summarise
 def register(app: typer.Typer) -> None:
     app.command(
         "replay", epilog="Example: ratchet replay 20260101-120000-chat-db-app 3 --operator none"
-    )(replay)
+    )(flat(replay))
 
 
 def replay(
     campaign: Annotated[str, typer.Argument(help="The campaign that it was played in.")],
     trial: Annotated[str, typer.Argument(help="Its number, from 1, or its profile.")],
     runs: RunsOption,
-    operator: OperatorOption = None,
-    name: NameOption = None,
+    operator: OperatorArguments,
+    how: HowArguments,
     *,
-    hold: HoldOption = False,
-    no_sandbox: NoSandboxOption = False,
-    as_json: JsonOption = False,
+    name: Annotated[str | None, typer.Option("--name", help="The replay's name.")] = None,
 ) -> None:
     """Play one trial once more, from the exact state it started in, with any operator.
 
@@ -47,12 +45,10 @@ def replay(
     source = find_run(runs, campaign)
     past = recorded(asyncio.run(read_events(source)), trial)
     _require_snapshot(source, past)
-    if operator is not None and operator not in OPERATORS:
-        raise UsageError(f"unknown operator: {operator}", hint=f"there are: {', '.join(OPERATORS)}")
     run = new_run(runs, name or new_name(f"replay-{past.trial.profile}"))
-    plan = plan_of(past, campaign=run.name, operator=operator)
-    how = How(as_json=as_json, hold=hold, sandbox=not no_sandbox, here=True)
-    _leave(run, past, perform_here(run, plan, how), as_json=as_json)
+    plan = plan_of(past, campaign=run.name, operator=operator.operator, choices=operator.choices)
+    ended = perform_here(run, plan, How.told(how, operator))
+    _leave(run, past, ended, as_json=how.as_json)
 
 
 def _require_snapshot(source: RunFolder, past: Recorded) -> None:

@@ -12,9 +12,11 @@ import typer
 from campaign.addresses import announced, daemon_file
 from campaign.api_client import find_daemon
 from campaign.cli.common import RunsOption, tell
+from campaign.cli.operator_options import ApiKeyFileOption, UnsandboxedOption
 from campaign.errors import BusyError
 from campaign.host import Host
 from campaign.logs import log_to_terminal
+from campaign.rig import RigOptions
 
 DEFAULT_PORT = 8390
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -33,19 +35,26 @@ def serve(
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Run apps as plain processes.")
     ] = False,
+    api_key_file: ApiKeyFileOption = None,
+    allow_unsandboxed_operator: UnsandboxedOption = False,
 ) -> None:
     """Play what other commands, or HTTP calls, ask for (see /openapi.json), one at a time."""
     log_to_terminal()
-    asyncio.run(_serve(runs, port, sandbox=not no_sandbox))
+    options = RigOptions(
+        sandbox=not no_sandbox,
+        api_key_file=api_key_file,
+        allow_unsandboxed_operator=allow_unsandboxed_operator,
+    )
+    asyncio.run(_serve(runs, port, options))
 
 
-async def _serve(runs: Path, port: int, *, sandbox: bool) -> None:
+async def _serve(runs: Path, port: int, options: RigOptions) -> None:
     if (other := await find_daemon(runs)) is not None:
         raise BusyError(
             f"a daemon serves {runs} already: pid {other.address.pid} at {other.address.url}",
             hint="use that one, end it, or choose another folder with --runs",
         )
-    async with Host(runs, port=port, sandbox=sandbox) as host:
+    async with Host(runs, port=port, options=options) as host:
         ending = _on_signal()
         with announced(daemon_file(runs), host.address):
             tell(f"ratchet serves {host.address.url}", f"token: {host.token}")

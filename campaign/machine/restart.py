@@ -28,6 +28,7 @@ from campaign.model import (
     Repairing,
     Resumed,
     Snapshotting,
+    SpendNoted,
     StackFailed,
     StackReady,
     StopRequested,
@@ -37,7 +38,9 @@ from campaign.model import (
 def resumed(campaign: Campaign, *, at: float) -> Step:
     """Bring the stack back first; the phase is taken up when it is ready."""
     campaign = _hold_budget(campaign, at=at)
-    campaign = campaign.evolve(stopped=False, pausing=False, readings=(), trouble="")
+    campaign = campaign.evolve(
+        stopped=False, pausing=False, readings=(), trouble="", operator_away=False
+    )
     if isinstance(campaign.phase, Preparing):
         return transitions.prepare(campaign.evolve(restoring=False), at=at)
     command = PrepareStack(trial=campaign.trial.index, fresh=False, revision=campaign.revision)
@@ -70,6 +73,8 @@ def while_down(campaign: Campaign, event: Event) -> Step:
             return Step(campaign.evolve(pausing=isinstance(event, PauseRequested)))
         case DeploymentFinished():
             return deployments.deployment_finished(campaign, event)
+        case SpendNoted():
+            return Step(sessions.spend_noted(campaign, event))
         case _:
             return Step(campaign)
 

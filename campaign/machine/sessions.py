@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from campaign.machine import transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
@@ -12,28 +14,48 @@ from campaign.model import (
     SessionEnded,
     SessionOutcome,
     Spend,
+    SpendNoted,
+    TicketAcknowledged,
     TicketResolved,
 )
 
+#: calls of these concern the ticket alone: they find nothing out and change nothing
+_PAPERWORK = frozenset({"read_ticket", "acknowledge", "file_plan", "write_note"})
+
 
 def session_did(
-    campaign: Campaign, event: ActionTaken | DeploymentRequested | TicketResolved
+    campaign: Campaign,
+    event: ActionTaken | TicketAcknowledged | DeploymentRequested | TicketResolved,
 ) -> Campaign:
     """Note it, if it is the session that has the ticket now."""
     if not _is_current(campaign, event.ticket, event.session):
         return campaign
     trial = campaign.trial
-    if trial.first_action_at is None:
+    if trial.first_action_at is None and _is_act(event):
         campaign = campaign.with_trial(first_action_at=event.at)
     match event:
+        case TicketAcknowledged() if trial.acknowledged_at is None:
+            return campaign.with_trial(acknowledged_at=event.at)
         case ActionTaken(edit=True) if trial.first_edit_at is None:
             return campaign.with_trial(first_edit_at=event.at)
         case DeploymentRequested():
             return _deployment_requested(campaign, event)
         case TicketResolved():
-            return campaign.with_trial(resolved_at=event.at, root_cause=event.root_cause)
+            return campaign.with_trial(
+                resolved_at=event.at, root_cause=event.root_cause, places=event.places
+            )
         case _:
             return campaign
+
+
+def _is_act(event: ActionTaken | TicketAcknowledged | DeploymentRequested | TicketResolved) -> bool:
+    match event:
+        case ActionTaken():
+            return event.tool not in _PAPERWORK
+        case TicketAcknowledged():
+            return False
+        case _:
+            return True
 
 
 def _is_current(campaign: Campaign, ticket: str, session: int) -> bool:
@@ -50,10 +72,28 @@ def _deployment_requested(campaign: Campaign, event: DeploymentRequested) -> Cam
     return campaign.with_trial(deployments=(*known, deployment))
 
 
+def spend_noted(campaign: Campaign, event: SpendNoted | SessionEnded) -> Campaign:
+    """The session's newest word on what it cost counts, also when the session is over.
+
+    An end that says nothing of it (a crash of the operator's) leaves what was noted before.
+    """
+    record = campaign.record_of(event.trial)
+    if record is None or record.ticket is None or record.ticket.id != event.ticket:
+        return campaign
+    if event.spend == Spend() or not 1 <= event.session <= len(record.spends):
+        return campaign
+    before, after = record.spends[: event.session - 1], record.spends[event.session :]
+    return campaign.with_record(replace(record, spends=(*before, event.spend, *after)))
+
+
 def session_ended(campaign: Campaign, event: SessionEnded) -> Step:
+    campaign = spend_noted(campaign, event)
     if not _is_current(campaign, event.ticket, event.session):
         return Step(campaign)
-    campaign = campaign.with_trial(spend=_add(campaign.trial.spend, event.spend))
+    unresolved = campaign.trial.resolved_at is None
+    if event.outcome is SessionOutcome.UNAVAILABLE and unresolved:
+        reason = event.reason or "it did not say why"
+        return transitions.wait_for_operator(campaign, reason)
     if event.outcome is SessionOutcome.RESOLVED and campaign.trial.resolved_at is None:
         campaign = campaign.with_trial(resolved_at=event.at)
     assert isinstance(campaign.phase, Repairing)  # noqa: S101 - _is_current says so
@@ -68,15 +108,3 @@ def take_up_repair(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
     if campaign.trial.resolved_at is not None:
         return transitions.enter_recovering(campaign, at=at, session_end="resolved", clean=None)
     return transitions.start_session(campaign, at=at, deadline=phase.deadline)
-
-
-def _add(one: Spend, other: Spend) -> Spend:
-    def total(a: float | None, b: float | None) -> float | None:
-        return None if a is None and b is None else (a or 0) + (b or 0)
-
-    tokens = total(one.tokens, other.tokens)
-    return Spend(
-        turns=one.turns + other.turns,
-        tokens=None if tokens is None else int(tokens),
-        usd=total(one.usd, other.usd),
-    )

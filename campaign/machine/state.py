@@ -50,6 +50,8 @@ class Campaign:
     restoring: bool = False
     #: why it stopped without being told to; empty otherwise
     trouble: str = ""
+    #: the trouble: the operator cannot be reached; its ticket waits for a fresh session
+    operator_away: bool = False
 
     def evolve(self, **changes: Any) -> Campaign:
         """`dataclasses.replace`, at half its price: this is most of what a fold does."""
@@ -82,9 +84,9 @@ class Campaign:
         return self.done[trial] if 0 <= trial < len(self.done) else None
 
     def with_record(self, record: TrialRecord) -> Campaign:
+        done = tuple(record if known.index == record.index else known for known in self.done)
         if record.index == self.trial.index:
-            return self.evolve(trial=record)
-        done = (*self.done[: record.index], record, *self.done[record.index + 1 :])
+            return self.evolve(trial=record, done=done)
         return self.evolve(done=done)
 
     def scaled(self, profile: Profile, load: LoadVector) -> LoadVector:

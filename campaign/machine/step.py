@@ -11,7 +11,10 @@ from campaign.machine.deployments import deployment_finished
 from campaign.machine.phases import on_evaluated
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
+    AccessRefused,
     ActionTaken,
+    ApprovalAnswered,
+    ApprovalAsked,
     AssertionJudged,
     Auditing,
     Baseline,
@@ -32,16 +35,21 @@ from campaign.model import (
     Growing,
     Healing,
     LoadApplied,
+    MessageSent,
+    NoteWritten,
     Paused,
     PauseRequested,
+    PlanFiled,
     Preparing,
     Resumed,
     SessionEnded,
     SnapshotTaken,
     Snapshotting,
+    SpendNoted,
     StackFailed,
     StackReady,
     StopRequested,
+    TicketAcknowledged,
     TicketResolved,
     TrialRecord,
 )
@@ -101,7 +109,9 @@ def step(campaign: Campaign | None, event: Event) -> Step:
 
 def _is_late(campaign: Campaign, event: Event) -> bool:
     """A reply to a trial that is over. What is true of the world is never late."""
-    if isinstance(event, ComponentDown | ComponentUp | DeploymentFinished):
+    if isinstance(
+        event, ComponentDown | ComponentUp | DeploymentFinished | SpendNoted | SessionEnded
+    ):
         return False
     return getattr(event, "trial", campaign.trial.index) != campaign.trial.index
 
@@ -126,8 +136,14 @@ def _dispatch(campaign: Campaign, event: Event) -> Step:  # noqa: C901, PLR0911,
             return faults.component_down(campaign, event)
         case ComponentUp():
             return Step(campaign, restart.offer_again(campaign))
-        case ActionTaken() | DeploymentRequested() | TicketResolved():
+        case ActionTaken() | TicketAcknowledged() | DeploymentRequested() | TicketResolved():
             return Step(sessions.session_did(campaign, event))
+        case SpendNoted():
+            return Step(sessions.spend_noted(campaign, event))
+        case PlanFiled() | NoteWritten() | MessageSent() | ApprovalAsked() | ApprovalAnswered():
+            return Step(campaign)  # for the session, its successors and the report
+        case AccessRefused():
+            return Step(campaign)  # nothing came of it
         case DeploymentFinished():
             return deployment_finished(campaign, event)
         case SessionEnded():

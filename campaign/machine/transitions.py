@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from campaign.machine import watching
+from campaign.machine import budgets, watching
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ApplyLoad,
@@ -29,7 +29,9 @@ from campaign.model import (
     Recovering,
     Repairing,
     Resolved,
+    SessionOutcome,
     Snapshotting,
+    Spend,
     StartSession,
     Ticket,
     TrialRecord,
@@ -120,16 +122,17 @@ def open_ticket(campaign: Campaign, names: tuple[str, ...], *, at: float) -> Ste
 
 
 def start_session(campaign: Campaign, *, at: float, deadline: float) -> Step:
-    """A later session on the same ticket gets what is left of the wall time."""
+    """A later session on the same ticket gets what is left; with nothing left there is none."""
+    if spent := budgets.used_up(campaign):
+        end = f"{SessionOutcome.BUDGET_SPENT}: {spent}"
+        return enter_recovering(campaign, at=at, session_end=end, clean=None)
     session = campaign.trial.sessions + 1
-    campaign = campaign.with_trial(sessions=session)
+    wall_s = campaign.plan.budget.wall_s if session == 1 else max(0.0, deadline - at)
+    budget = budgets.left(campaign, wall_s=wall_s)
+    campaign = campaign.with_trial(sessions=session, spends=(*campaign.trial.spends, Spend()))
     assert campaign.trial.ticket is not None  # noqa: S101 - opened just before, or resumed
-    budget = campaign.plan.budget
     command = StartSession(
-        trial=campaign.trial.index,
-        ticket=campaign.trial.ticket,
-        session=session,
-        budget=budget if session == 1 else replace(budget, wall_s=max(0.0, deadline - at)),
+        trial=campaign.trial.index, ticket=campaign.trial.ticket, session=session, budget=budget
     )
     phase = Repairing(since=at, session=session, deadline=deadline)
     return Step(campaign.evolve(phase=phase), (command,))
@@ -259,6 +262,11 @@ def give_up(campaign: Campaign, failure: str, *, at: float) -> Step:
     if nothing_played:
         return Step(campaign.evolve(phase=Finished(at=at, failure=failure)))
     return Step(campaign.evolve(stopped=True, restoring=False, trouble=failure))
+
+
+def wait_for_operator(campaign: Campaign, reason: str) -> Step:
+    """It cannot be reached: nobody's trial is lost by that. The ticket stays open until resumed."""
+    return Step(campaign.evolve(stopped=True, trouble=reason, operator_away=True))
 
 
 def blame(campaign: Campaign, component: str, reason: str, *, at: float) -> Step:

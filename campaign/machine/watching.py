@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from campaign.machine import operations
 from campaign.machine.state import Campaign
 from campaign.model import Evaluated, Reading, Status, Symptom, judge
 from campaign.model.invariant import STARVED, UNDER_FLOOR
@@ -134,14 +135,17 @@ def keep_worst(worst: tuple[Reading, ...], readings: tuple[Reading, ...]) -> tup
 
 def symptoms(campaign: Campaign, names: tuple[str, ...], *, since: float) -> tuple[Symptom, ...]:
     """What a pager would say of the violated invariants."""
-    titles = {invariant.id: invariant.title for invariant in campaign.invariants}
+    invariants = {invariant.id: invariant for invariant in campaign.invariants}
+    known = operations.named(invariant.select for invariant in campaign.invariants)
     return tuple(
         Symptom(
             invariant=reading.invariant,
-            title=titles[reading.invariant],
+            title=invariants[reading.invariant].title,
             value=reading.value,
             limit=reading.limit,
             since=since,
+            unit=invariants[reading.invariant].unit,
+            operations=operations.judged(invariants[reading.invariant].select, known=known),
         )
         for reading in campaign.readings
         if reading.invariant in names

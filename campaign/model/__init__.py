@@ -56,7 +56,15 @@ from campaign.model.invariant import (
     judge,
 )
 from campaign.model.load import Arrival, LoadDimension, LoadVector, offered_hz, scaled, total_users
-from campaign.model.operator import Effort, Memory, OperatorOptions, Persona, Provider
+from campaign.model.operator import (
+    TOOL_NAMES,
+    Effort,
+    Memory,
+    OperatorOptions,
+    Persona,
+    Provider,
+    ToolName,
+)
 from campaign.model.phase import (
     Auditing,
     Baseline,
@@ -75,6 +83,7 @@ from campaign.model.phase import (
 from campaign.model.plan import Calibration, LadderMode, Mode, Origin, Plan, Timings
 from campaign.model.profile import Category, Profile
 from campaign.model.snapshot import Snapshot
+from campaign.model.spending import at_least, total
 from campaign.model.ticket import (
     Assignment,
     Budget,
@@ -99,6 +108,7 @@ from campaign.model.verdict import (
 
 __all__ = [
     "DECIDING_GATES",
+    "TOOL_NAMES",
     "AccessRefused",
     "ActionTaken",
     "ApplyLoad",
@@ -193,11 +203,14 @@ __all__ = [
     "TicketAcknowledged",
     "TicketResolved",
     "Timings",
+    "ToolName",
     "TrialRecord",
     "Unresolved",
     "Verdict",
+    "at_least",
     "judge",
     "offered_hz",
     "scaled",
+    "total",
     "total_users",
 ]

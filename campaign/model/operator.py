@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 #: baseline: the ticket says the symptoms only; informed: also which tools and metrics there are
 Persona: TypeAlias = Literal["baseline", "informed"]
@@ -11,6 +11,25 @@ Persona: TypeAlias = Literal["baseline", "informed"]
 Memory: TypeAlias = Literal["none", "history", "summary"]
 Provider: TypeAlias = Literal["anthropic", "bedrock", "vertex"]
 Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
+#: every tool that an operator may find in its toolbox
+ToolName: TypeAlias = Literal[
+    "read_ticket",
+    "bash",
+    "str_replace_based_edit_tool",
+    "search_files",
+    "http_request",
+    "sql",
+    "list_metrics",
+    "query_metrics",
+    "read_logs",
+    "list_deployments",
+    "file_plan",
+    "write_note",
+    "acknowledge",
+    "deploy",
+    "resolve",
+]
+TOOL_NAMES: tuple[str, ...] = get_args(ToolName)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from campaign.model.gate import AssertionResult
 from campaign.model.invariant import Reading
 from campaign.model.snapshot import Snapshot
+from campaign.model.spending import total
 from campaign.model.ticket import Spend, Ticket
 
 
@@ -97,13 +98,17 @@ class TrialRecord:
     violated_at: float | None = None
     ticket: Ticket | None = None
     sessions: int = 0
-    spend: Spend = field(default_factory=Spend)
+    #: what each session did cost, as far as it is on record; the one at work as last noted
+    spends: tuple[Spend, ...] = ()
     session_end: str = ""
+    acknowledged_at: float | None = None
     first_action_at: float | None = None
     first_edit_at: float | None = None
     deployments: tuple[Deployment, ...] = ()
     resolved_at: float | None = None
     root_cause: str = ""
+    #: where the operator says that it lies: files, or file:function
+    places: tuple[str, ...] = ()
     first_green_at: float | None = None
     #: full load was held once more; the gates come after it
     confirmed_at: float | None = None
@@ -116,6 +121,11 @@ class TrialRecord:
     faults: tuple[Fault, ...] = ()
     ended_at: float | None = None
     verdict: Verdict | None = None
+
+    @property
+    def spend(self) -> Spend:
+        """Of all sessions; None is unknown, which it is when it is unknown of one."""
+        return total(self.spends)
 
     @property
     def time_to_detect_s(self) -> float | None:

@@ -27,12 +27,13 @@ from campaign.stack.interface import (
 from campaign.stack.local import LocalStack, LocalStackConfig
 from campaign.stack.network import Ports
 from campaign.stack.places import cache_place
-from campaign.stack.postgres import PostgresAddresses
+from campaign.stack.postgres import APP_ROLE, PostgresAddresses
 from campaign.stack.record import Leftovers, cleanup_leftovers, discard_data
 from campaign.stack.snapshots import Kept, NoSnapshotError, SnapshotStore
 from campaign.stack.template import TemplateRecipe
 
 __all__ = [
+    "APP_ROLE",
     "PGDATA",
     "BadRulesError",
     "ComponentDown",

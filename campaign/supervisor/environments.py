@@ -120,7 +120,7 @@ class Environments:
     def __init__(self, folder: Path, *, wheel_cache: Path, interpreter: Interpreter) -> None:
         self._folder = folder
         self._wheel_cache = wheel_cache
-        self._interpreter = interpreter
+        self.interpreter = interpreter
 
     async def ensure(self, source: Path) -> Path:
         """Return the environment for ``source/requirements.txt``, made if need be.
@@ -141,12 +141,12 @@ class Environments:
         return target
 
     def _key(self, wanted: tuple[str, ...]) -> str:
-        identity = [wanted, self._interpreter.path, self._interpreter.version]
+        identity = [wanted, self.interpreter.path, self.interpreter.version]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     def _make(self, target: Path, wanted: tuple[str, ...]) -> None:
         try:
-            _run([self._interpreter.path, "-m", "venv", str(target)], env=_clean_environment())
+            _run([self.interpreter.path, "-m", "venv", str(target)], env=_clean_environment())
             if wanted:
                 self._install(target, wanted)
         except EnvironmentRefusedError:

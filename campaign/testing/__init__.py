@@ -12,13 +12,17 @@ from campaign.testing.fakes import (
 )
 from campaign.testing.gates import ALL_WELL, ScriptedAudit, erring, failing, finding
 from campaign.testing.scripts import (
+    SESSION_COST,
+    TURN_COST,
     Happening,
     Planned,
     Scene,
+    away,
     idler,
     mender,
     nobody,
     sleeper,
+    spender,
 )
 from campaign.testing.simulation import Crashed, Script, Simulation, simulate
 from campaign.testing.virtual import Deadlock, VirtualClock, VirtualLoop, play
@@ -35,6 +39,8 @@ __all__ = [
     "ALL_WELL",
     "CALIBRATION",
     "HEALTHY",
+    "SESSION_COST",
+    "TURN_COST",
     "Crashed",
     "Deadlock",
     "FakeStack",
@@ -52,6 +58,7 @@ __all__ = [
     "VirtualLoop",
     "Work",
     "World",
+    "away",
     "erring",
     "failing",
     "fake_ports",
@@ -66,4 +73,5 @@ __all__ = [
     "play",
     "simulate",
     "sleeper",
+    "spender",
 ]

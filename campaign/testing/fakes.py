@@ -21,6 +21,8 @@ from campaign.model import (
     SessionOutcome,
     SessionResult,
     Snapshot,
+    Spend,
+    SpendNoted,
     TicketResolved,
 )
 from campaign.ports import ComponentChange, Desk, Observation, PortError, Ports, Ready
@@ -228,6 +230,18 @@ class Tools:
                 ok=True,
                 reason="",
                 duration_s=DEPLOY_S,
+            )
+        )
+
+    async def spend(self, spend: Spend) -> None:
+        """What the session has cost so far."""
+        await self.desk.record(
+            SpendNoted(
+                at=self.desk.now(),
+                trial=self.assignment.trial,
+                ticket=self.assignment.ticket.id,
+                session=self.assignment.session,
+                spend=spend,
             )
         )
 

@@ -13,6 +13,8 @@ from campaign.model import (
     Event,
     SessionEnded,
     SessionOutcome,
+    Spend,
+    SpendNoted,
     StartSession,
     TicketResolved,
 )
@@ -97,13 +99,32 @@ class Scene:
             root_cause="found it",
         )
 
-    def end(self, after_s: float, outcome: SessionOutcome) -> Planned:
+    def spend(self, after_s: float, spend: Spend) -> Planned:
+        """What the session has cost so far is put on record."""
+        return after_s, lambda at: SpendNoted(
+            at=at,
+            trial=self.command.trial,
+            ticket=self.command.ticket.id,
+            session=self.command.session,
+            spend=spend,
+        )
+
+    def end(
+        self,
+        after_s: float,
+        outcome: SessionOutcome,
+        *,
+        reason: str = "",
+        spend: Spend | None = None,
+    ) -> Planned:
         return after_s, lambda at: SessionEnded(
             at=at,
             trial=self.command.trial,
             ticket=self.command.ticket.id,
             session=self.command.session,
             outcome=outcome,
+            reason=reason,
+            spend=spend or Spend(),
         )
 
 
@@ -127,6 +148,39 @@ def mender(stage: Stage, command: StartSession) -> Sequence[Planned]:
 def idler(stage: Stage, command: StartSession) -> Sequence[Planned]:
     """Resolves with a deployment that changes nothing."""
     return _repair(stage, command, frozenset())
+
+
+#: what a session of `spender` costs, and what each of its turns does
+SESSION_COST = Spend(turns=4, tokens=4_000, usd=0.4)
+TURN_COST = Spend(turns=1, tokens=1_000, usd=0.1)
+
+
+def spender(stage: Stage, command: StartSession) -> Sequence[Planned]:
+    """Mends like the reference operator, and says after each of four turns what it has cost."""
+    scene = Scene(stage=stage, command=command)
+    turns = (
+        scene.spend(
+            0.8 * number,
+            Spend(turns=number, tokens=1_000 * number, usd=number * (TURN_COST.usd or 0.0)),
+        )
+        for number in range(1, 4)
+    )
+    *acts, _ = mender(stage, command)
+    end = scene.end(3.2, SessionOutcome.RESOLVED, spend=SESSION_COST)
+    return (*turns, *acts, end)
+
+
+def away(stage: Stage, command: StartSession) -> Sequence[Planned]:
+    """Cannot be reached in the first session on a ticket; mends in the next."""
+    if command.session > 1:
+        return mender(stage, command)
+    scene = Scene(stage=stage, command=command)
+    return (
+        scene.spend(1.0, TURN_COST),
+        scene.end(
+            2.0, SessionOutcome.UNAVAILABLE, reason="the provider is overloaded", spend=TURN_COST
+        ),
+    )
 
 
 def _repair(stage: Stage, command: StartSession, mends: frozenset[str]) -> Sequence[Planned]:

@@ -140,8 +140,11 @@ class Simulation:
         ]
 
     def _is_over(self) -> bool:
+        """What an earlier life stopped is taken up by this one."""
         campaign = self.campaign
-        return campaign is not None and (campaign.stopped or isinstance(campaign.phase, Finished))
+        if campaign is None:
+            return False
+        return (campaign.stopped and self._begun) or isinstance(campaign.phase, Finished)
 
     def _handle(self, event: Event, *, lose_after: int | None, torn: bool) -> None:
         if torn and lose_after is not None and len(self.journal) + 1 >= lose_after:

@@ -3,20 +3,24 @@
 from operators.history import Deed, HistoryBook, HistoryOperator
 from operators.nobody import NoOperator
 from operators.reference import ReferenceOperator, Repair, RepairBook
-from operators.toolbox.toolbox import (
-    Deployer,
-    Desk,
-    Equipment,
-    Sandbox,
-    Toolbox,
-    ToolError,
-    Workspace,
-)
+from operators.session import Briefing, Driver, Session, Tools, ToolSpec
+from operators.toolbox.answer import Answer
+from operators.toolbox.approvals import Approvals, Decision
+from operators.toolbox.catalogue import TOOL_NAMES
+from operators.toolbox.equipment import Deployer, Desk, Equipment, Sandbox, Workspace
+from operators.toolbox.errors import ToolError
+from operators.toolbox.toolbox import Toolbox
 
 __all__ = [
+    "TOOL_NAMES",
+    "Answer",
+    "Approvals",
+    "Briefing",
+    "Decision",
     "Deed",
     "Deployer",
     "Desk",
+    "Driver",
     "Equipment",
     "HistoryBook",
     "HistoryOperator",
@@ -25,7 +29,10 @@ __all__ = [
     "Repair",
     "RepairBook",
     "Sandbox",
+    "Session",
     "ToolError",
+    "ToolSpec",
     "Toolbox",
+    "Tools",
     "Workspace",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from campaign.model import Assignment, SessionOutcome, SessionResult
-from operators.toolbox.toolbox import Desk
+from operators.toolbox.equipment import Desk
 
 
 class NoOperator:

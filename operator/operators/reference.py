@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from campaign.model import Assignment, SessionOutcome, SessionResult
-from operators.toolbox.toolbox import Desk, Equipment, Toolbox, ToolError
+from operators.toolbox.equipment import Desk, Equipment
+from operators.toolbox.errors import ToolError
+from operators.toolbox.toolbox import Toolbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from campaign.addresses import Address, announce, announced, daemon_file, read_a
 from campaign.host import Host
 from campaign.machine import Campaign, fold
 from campaign.model import Event
+from campaign.orders import OPERATORS
 from campaign.player import Performance
 from tests.runs_kit import RATCHET, played, ratchet, write_run
 
@@ -149,7 +150,7 @@ def test_a_bad_order_is_refused_with_what_to_do(daemon: Daemon) -> None:
     answer = daemon.ask("/api/campaigns", {"operator": "x"})
     assert (answer.status, answer.json) == (
         400,
-        {"error": "unknown operator: x", "hint": "there are: reference, history, none"},
+        {"error": "unknown operator: x", "hint": f"there are: {', '.join(OPERATORS)}"},
     )
     assert daemon.ask("/api/campaigns/none/stop", {}).status == 404
     assert daemon.ask("/api/campaigns/one/stop", {}).status == 409

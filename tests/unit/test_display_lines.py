@@ -4,25 +4,41 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from campaign.display_lines import describe
 from campaign.machine import Campaign, fold, step
 from campaign.model import (
+    AccessRefused,
     ActionTaken,
+    ApprovalAnswered,
+    ApprovalAsked,
+    CampaignBudget,
     CommandFailed,
     ComponentDown,
     ComponentUp,
     Evaluated,
     Event,
+    MessageSent,
+    NoteWritten,
     PauseRequested,
+    PlanFiled,
     Resumed,
+    SessionEnded,
+    SessionOutcome,
+    Spend,
+    SpendNoted,
     StackFailed,
     StackReady,
     StopRequested,
+    TicketAcknowledged,
+    TicketResolved,
 )
+from campaign.testing import make_plan
 from tests import specimen
+from tests.machine_kit import Drive
 
 
 def _lines(events: list[Event]) -> list[str]:
@@ -150,3 +166,67 @@ def test_what_befalls_the_harness_is_said(journal: list[Event], event: Event, sa
     campaign = _after(journal, 20)
 
     assert said in (_say(campaign, replace(event, at=specimen.BEGAN_AT + 20)) or "")
+
+
+WHOSE: dict[str, Any] = {"at": specimen.BEGAN_AT + 30, "trial": 0, "ticket": "T001", "session": 1}
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (TicketAcknowledged(**WHOSE), "T001 acknowledged"),
+        (TicketAcknowledged(**WHOSE, message="on it"), "T001 acknowledged: on it"),
+        (PlanFiled(**WHOSE, plan="look\nmend"), "T001 plan filed: look mend"),
+        (NoteWritten(**WHOSE, text="the index"), "T001 note written: the index"),
+        (MessageSent(**WHOSE, text="hurry"), "T001 told by a person: hurry"),
+        (
+            ApprovalAsked(**WHOSE, approval="a", tool="deploy", arguments={"message": "m"}),
+            "T001 waits for approval of deploy(message=m)",
+        ),
+        (
+            ApprovalAnswered(**WHOSE, approval="a", granted=False, reason="not now"),
+            "T001 not approved by a person: not now",
+        ),
+        (ApprovalAnswered(**WHOSE, approval="a", granted=True), "T001 approved by a person"),
+        (AccessRefused(**WHOSE, what="open\x1b[2J /root"), "T001 tried what it may not: open [2J"),
+        (
+            TicketResolved(**WHOSE, root_cause="no index", places=("a.py", "b.py:f")),
+            "T001 resolved: no index (in a.py, b.py:f)",
+        ),
+    ],
+)
+def test_what_goes_on_in_a_session_is_said(journal: list[Event], event: Event, said: str) -> None:
+    assert said in (_say(_after(journal, 20), event) or "")
+
+
+def test_what_a_session_costs_is_no_line_of_its_own(journal: list[Event]) -> None:
+    assert _say(_after(journal, 20), SpendNoted(**WHOSE, spend=Spend(turns=1))) is None
+
+
+def test_an_operator_that_cannot_be_reached_is_said_with_its_ticket(journal: list[Event]) -> None:
+    ended = SessionEnded(**WHOSE, outcome=SessionOutcome.UNAVAILABLE, reason="529 for an hour")
+    line = _say(_after(journal, 20), ended) or ""
+    assert "the operator cannot be reached: 529 for an hour; stopped with ticket T001 open" in line
+
+
+def test_a_ticket_that_gets_no_session_is_said_with_the_reason() -> None:
+    plan = replace(make_plan(1), campaign_budget=CampaignBudget(usd=1.0))
+    drive = Drive(plan).to_repairing().spend(Spend(turns=1, tokens=1, usd=1.5))
+    drive.end_session(SessionOutcome.UNAVAILABLE).send(Resumed(at=drive.at))
+    before = drive.campaign
+    drive.stack_ready()
+    line = describe(before, drive.journal[-1], drive.campaign) or ""
+    assert "session ended: budget spent: the campaign's $1.00" in line
+
+
+def test_a_trial_after_the_campaigns_budget_says_why_nobody_works_on_it() -> None:
+    plan = replace(make_plan(2), campaign_budget=CampaignBudget(usd=1.0))
+    drive = Drive(plan).to_repairing().deploy().resolve()
+    drive.end_session(spend=Spend(turns=1, tokens=1, usd=1.5)).tick(10).load_applied().tick(6)
+    drive.tick(1).load_applied().tick(30).pass_gates().load_applied()
+    drive.to_growing().data_grown().load_applied()
+    while drive.trial.ticket is None:
+        before = drive.campaign
+        drive.tick(red=drive.broken)
+    line = describe(before, drive.journal[-1], drive.campaign) or ""
+    assert "violated p1_latency (40 % > 5 %): ticket T002: no session: budget spent" in line

@@ -148,7 +148,7 @@ async def test_only_one_campaign_is_played_at_a_time(host: Host, player: FakePla
         ({"nonsense": 1}, "nonsense: Extra inputs are not permitted"),
         ({"first": "many"}, "first: Input should be a valid integer"),
         ({"mode": "sometimes"}, "mode: Input should be 'continuous' or 'isolated'"),
-        ({"operator": "claude"}, "unknown operator: claude"),
+        ({"operator": "nobody"}, "unknown operator: nobody"),
         ({"name": "../x"}, "cannot be a campaign's name"),
         ({"profiles": []}, "no profile is named"),
     ],

@@ -12,6 +12,7 @@ from campaign.adapters.journal.codec import decode, encode
 from campaign.adapters.journal.errors import UnreadableEventError, UnwritableEventError
 from campaign.model import (
     ActionTaken,
+    ApprovalAsked,
     AssertionResult,
     Evaluated,
     Event,
@@ -44,6 +45,8 @@ def _events_of(kind: type[Event]) -> st.SearchStrategy[Event]:
     """Every field, those with defaults too, is drawn; `Any` is a JSON value."""
     if kind is ActionTaken:
         return st.builds(kind, arguments=_JSON_OBJECTS, edit=st.booleans())
+    if kind is ApprovalAsked:
+        return st.builds(kind, arguments=_JSON_OBJECTS)
     return st.from_type(kind)
 
 

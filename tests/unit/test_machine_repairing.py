@@ -114,10 +114,8 @@ def test_a_failed_deployment_mends_nothing() -> None:
     assert drive.trial.last_deployed_at is None
 
 
-def test_spending_adds_up_over_the_sessions_of_a_ticket() -> None:
-    drive = repairing()
-    drive.campaign = drive.campaign.with_trial(spend=Spend(turns=2, tokens=None, usd=0.5))
-    drive.end_session()
+def test_what_a_session_cost_is_on_record_at_its_end() -> None:
+    drive = repairing().end_session(spend=Spend(turns=2, tokens=None, usd=0.5))
     assert drive.trial.spend == Spend(turns=2, tokens=None, usd=0.5)
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,9 +11,13 @@ from campaign import doctor, preflight
 from campaign.adapters.journal import run_lock
 from campaign.doctor import Check
 from campaign.errors import BusyError, UsageError
-from campaign.preflight import require_ready
+from campaign.model import CampaignStarted, OperatorOptions, Plan
+from campaign.preflight import require_operator_ready, require_ready
+from campaign.rig import RigOptions
 from campaign.runs import RunFolder
 from campaign.stack.errors import MissingProgramError
+from campaign.testing import make_plan
+from tests.runs_kit import write_run
 
 
 @pytest.fixture
@@ -90,3 +96,82 @@ def test_a_campaign_in_use_is_told_first(run: RunFolder, monkeypatch: pytest.Mon
                 require_ready(run)
 
     asyncio.run(hold())
+
+
+# -- the operator -------------------------------------------------------------------------------
+
+
+def ready(run: RunFolder, plan: Plan | None, options: RigOptions, no_sandbox: str = "") -> None:
+    asyncio.run(require_operator_ready(run, plan, options, no_sandbox=no_sandbox))
+
+
+def plan_of(operator: str, **options: Any) -> Plan:
+    return replace(make_plan(1, operator=operator), operator_options=OperatorOptions(**options))
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "some-key")
+
+
+@pytest.mark.parametrize("operator", ["claude", "command", "external", "replay"])
+def test_without_a_sandbox_only_what_is_written_down_may_work(
+    run: RunFolder, operator: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        ready(run, plan_of(operator), RigOptions(sandbox=False), "bwrap is not on PATH")
+    assert f"operator {operator} may not work without a sandbox (bwrap is not on PATH)" in str(
+        caught.value
+    )
+    assert "apt-get install bubblewrap" in caught.value.hint
+    assert "--allow-unsandboxed-operator" in caught.value.hint
+    assert not run.path.exists()
+
+
+@pytest.mark.parametrize("operator", ["reference", "history", "none"])
+def test_what_is_written_down_may_work_without_a_sandbox(run: RunFolder, operator: str) -> None:
+    ready(run, plan_of(operator), RigOptions(sandbox=False))
+
+
+@pytest.mark.usefixtures("key")
+def test_whoever_insists_lets_anybody_work_without_a_sandbox(run: RunFolder) -> None:
+    options = RigOptions(sandbox=False, allow_unsandboxed_operator=True)
+    for operator in ("claude", "command", "external"):
+        ready(run, plan_of(operator), options)
+
+
+def test_asking_for_no_sandbox_is_not_insisting(run: RunFolder) -> None:
+    with pytest.raises(UsageError, match="--no-sandbox was given"):
+        ready(run, plan_of("external"), RigOptions(sandbox=False))
+
+
+def test_a_resumed_campaign_is_looked_at_by_its_journal(run: RunFolder) -> None:
+    plan = plan_of("external")
+    write_run(run.path.parent, run.name, [CampaignStarted(at=1.0, plan=plan)])
+    with pytest.raises(UsageError, match="without a sandbox"):
+        ready(run, None, RigOptions(sandbox=False))
+    ready(run, None, RigOptions())
+
+
+def test_claude_needs_a_key_from_somewhere(
+    run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError) as caught:
+        ready(run, plan_of("claude"), RigOptions())
+    assert "--api-key-file" in caught.value.hint
+    with pytest.raises(UsageError, match="cannot be read"):
+        ready(run, plan_of("claude"), RigOptions(api_key_file=tmp_path / "none"))
+    file = tmp_path / "key"
+    file.write_text("some-key")
+    ready(run, plan_of("claude"), RigOptions(api_key_file=file))
+    ready(run, plan_of("claude", provider="bedrock"), RigOptions())
+
+
+@pytest.mark.parametrize("recording", ["missing", "../runs/past", "/tmp", ".", ""])  # noqa: S108
+def test_what_is_played_again_must_be_a_campaign_beside_it(run: RunFolder, recording: str) -> None:
+    write_run(run.path.parent, "past", [CampaignStarted(at=1.0, plan=make_plan(1))])
+    with pytest.raises(UsageError, match="to play again"):
+        ready(run, plan_of("replay", recording=recording), RigOptions())
+    ready(run, plan_of("replay", recording="past"), RigOptions())

@@ -9,7 +9,7 @@ from operators import NoOperator, ReferenceOperator, Repair
 
 from campaign.model import DeploymentRequested, SessionOutcome, SessionResult, TicketResolved
 from campaign.testing import play
-from campaign.wiring import repair_book
+from campaign.staff import repair_book
 from tests.toolbox_kit import ASSIGNMENT, DEPLOYED, REFUSED, Bench
 from tests.verification_kit import MENDS, make_catalogue, make_spec
 

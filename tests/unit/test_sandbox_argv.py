@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from campaign.identity import Identity
-from campaign.sandbox import Limits, Link, Mount, Sandbox, argv, host_system
+from campaign.sandbox import Limits, Link, Mount, Sandbox, argv, host_system, unseen
 
 SYSTEM = (Mount(source="/usr", target="/usr"), Link(target="usr/bin", path="/bin"))
 
@@ -42,7 +43,7 @@ def test_only_what_is_bound_is_there_and_read_only_unless_said_otherwise() -> No
     assert after(words, "--ro-bind", 2) == [["/usr", "/usr"], ["/x/source", "/srv/app"]]
     assert after(words, "--bind", 2) == [["/x/notes", "/srv/notes"]]
     assert after(words, "--symlink", 2) == [["usr/bin", "/bin"]]
-    assert after(words, "--remount-ro", 1) == [["/"]]
+    assert after(words, "--remount-ro", 1) == [["/proc"], ["/"]]
     assert after(words, "--chdir", 1) == [["/srv/app"]]
 
 
@@ -90,3 +91,16 @@ def test_folders_and_links_of_the_system_are_kept_as_they_are(tmp_path: Path) ->
         Link(target="usr/bin", path="/bin"),
         Mount(source="/lib64", target="/lib64"),
     )
+
+
+def test_options_can_be_kept_out_of_sight() -> None:
+    sandbox = Sandbox(workdir="/srv/app", mounts=(Mount(source="/host/path", target="/srv/app"),))
+    words = argv(sandbox, ["sh", "-c", "true"])
+    with unseen(words) as command:
+        told = os.read(command.descriptor, 1 << 16).split(b"\0")
+    assert "/host/path" not in command.argv
+    assert b"/host/path" in told
+    assert told[-1] == b""
+    first, last = words.index("bwrap") + 1, words.index("--", words.index("bwrap"))
+    assert [word.decode() for word in told[:-1]] == words[first:last]
+    assert list(command.argv[-3:]) == ["sh", "-c", "true"]

@@ -21,6 +21,7 @@ from campaign.model import (
     Timings,
 )
 from campaign.testing import (
+    SESSION_COST,
     Crashed,
     Planned,
     Scene,
@@ -28,12 +29,14 @@ from campaign.testing import (
     ScriptedAudit,
     Simulation,
     World,
+    away,
     erring,
     failing,
     idler,
     make_plan,
     mender,
     sleeper,
+    spender,
 )
 
 #: for each operator, each before and after the journal was written: 320 in all
@@ -215,3 +218,47 @@ def test_a_controller_that_dies_at_every_single_event_still_gets_through_its_sta
     assert lives.live()
     assert_same_outcome(lives, undisturbed(mender))
     assert_journal_is_world(lives)
+
+
+@pytest.mark.parametrize("torn", [False, True], ids=["after the journal", "before the journal"])
+def test_a_crash_at_any_moment_of_an_operators_absence_changes_no_verdict(*, torn: bool) -> None:
+    """Away on each ticket once: four stops, and as many resumes, with a crash among them."""
+    reference = Lives(operator=away)
+    resumes(reference)
+    assert [kind for kind, _ in verdicts(reference.campaign)] == ["resolved"] * 4
+    for point in moments_of("repairing", reference.journal):
+        lives = Lives(operator=away)
+        while lives.live(seed=point, lose_after=point, torn=torn):
+            assert not lives_over(lives)
+        resumes(lives)
+        assert_same_outcome(lives, reference)
+        assert_journal_is_world(lives)
+
+
+def lives_over(lives: Lives) -> bool:
+    return isinstance(lives.campaign.phase, Finished)
+
+
+def resumes(lives: Lives) -> None:
+    """Resumed as often as it stops: at most once a trial."""
+    for _ in range(5):
+        assert lives.live()
+        if lives_over(lives):
+            return
+    raise AssertionError(lives.campaign.phase)
+
+
+def test_what_was_spent_before_a_kill_is_counted_once() -> None:
+    reference = undisturbed(spender)
+    assert {record.spend for record in reference.campaign.done} == {SESSION_COST}
+    for point in moments_of("repairing", reference.journal):
+        lives = Lives(operator=spender)
+        assert not lives.live(lose_after=point)
+        noted = lives.campaign.trial.spends
+        assert lives.live(seed=point)
+        killed, *later = lives.campaign.done[1].spends
+        if later:
+            assert (killed,) == noted
+            assert later == [SESSION_COST]
+        else:
+            assert killed in (*noted, SESSION_COST)

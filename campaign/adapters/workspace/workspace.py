@@ -176,6 +176,11 @@ class Workspace:
         head = await self.head()
         return await self._git.line("rev-list", "--max-parents=0", head)
 
+    async def parent(self, revision: str) -> str | None:
+        """What a revision was made from; None for the first."""
+        await require_commit(self._git, revision)
+        return await resolve(self._git, f"{revision}^")
+
     async def commits(self) -> list[Commit]:
         """From the first to the head."""
         return await read_commits(self._git, await self.head())

@@ -3,80 +3,132 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
 
 from campaign.model import (
-    ActionTaken,
+    AccessRefused,
+    ApprovalAnswered,
+    ApprovalAsked,
     Assignment,
-    CommandResult,
-    DeploymentFinished,
-    DeploymentOutcome,
-    DeploymentRequested,
-    Event,
-    TicketResolved,
+    OperatorOptions,
 )
+from operators.session import ToolSpec
+from operators.toolbox.answer import Answer
+from operators.toolbox.approvals import Approvals
+from operators.toolbox.arguments import parse, unknown
+from operators.toolbox.bounds import ends, head, plain
+from operators.toolbox.calls import (
+    JOURNALED_CHARS,
+    RESULT_CHARS,
+    TRACED_CHARS,
+    Call,
+    CallNames,
+    Turns,
+    action,
+)
+from operators.toolbox.catalogue import TOOL_NAMES, TOOLS, spec
+from operators.toolbox.equipment import Desk, Equipment
+from operators.toolbox.errors import ToolError
+from operators.toolbox.instruments import Instruments, Shell
+from operators.toolbox.patches import PATCH
+from operators.toolbox.seen_through import seen_through
+from operators.toolbox.ticket import plain_ticket
+from operators.toolbox.tool import Deed, Effect, Tool, Work
+from operators.trace.recorder import Recorder
 
-#: more than this of an argument or a result is not journaled
-_JOURNALED_CHARS = 20_000
+#: whatever a tool answers, no more than this is passed on
+_MAX_ANSWER_CHARS = 60_000
+_TOOL_NAME_CHARS = 100
+_OVER = "the ticket is resolved, the session is over"
+_NOT_YOURS = "the tool failed for a reason that is none of yours"
 
-
-class ToolError(Exception):
-    """A tool says no: the message is for the operator and says what to do."""
-
-
-class Desk(Protocol):
-    """Where a session reports; an event is durable when `record` returns."""
-
-    async def record(self, event: Event) -> None: ...
-
-    def now(self) -> float: ...
-
-
-class Sandbox(Protocol):
-    """Runs commands that see the workspace and nothing of the harness."""
-
-    async def run(self, argv: tuple[str, ...], *, stdin: bytes = b"") -> CommandResult: ...
-
-
-class Workspace(Protocol):
-    """The git working copy; `commit` shows nowhere until the commit is adopted."""
-
-    async def commit(self, message: str, *, at: float) -> str: ...
-
-    async def adopt(self, revision: str) -> None: ...
-
-    async def export(self, revision: str) -> Path: ...
-
-
-class Deployer(Protocol):
-    """The way to the supervisor."""
-
-    async def deploy(self, deployment: str, revision: str, source: Path) -> DeploymentOutcome: ...
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Equipment:
-    """What a toolbox works with; the same for every session of a campaign."""
+class _Ready:
+    """A call whose tool was found and whose arguments were read, or why that could not be."""
 
-    sandbox: Sandbox
-    workspace: Workspace
-    deployer: Deployer
-    #: deployments under way; they end on record even when their session does not
-    under_way: set[asyncio.Task[DeploymentOutcome]] = field(default_factory=set)
+    effect: Effect
+    run: Callable[[], Awaitable[Answer]]
+    refusal: ToolError | None = None
 
 
 class Toolbox:
     """The tools of one session on one ticket."""
 
-    def __init__(self, equipment: Equipment, assignment: Assignment, desk: Desk) -> None:
-        self._equipment = equipment
-        self._assignment = assignment
+    def __init__(
+        self,
+        equipment: Equipment,
+        assignment: Assignment,
+        desk: Desk,
+        *,
+        instruments: Instruments | None = None,
+        options: OperatorOptions | None = None,
+        trace: Recorder | None = None,
+        approvals: Approvals | None = None,
+        shell: Shell | None = None,
+        ticket_text: Callable[[], str] | None = None,
+        user_header: str = "X-User-Id",
+    ) -> None:
+        """`ticket_text` says what `read_ticket` answers; `user_header` is how the app knows users.
+
+        Raises:
+            ValueError: approval is asked for a tool that does not exist.
+        """
+        self._options = options or OperatorOptions()
+        if strange := sorted(set(self._options.approve) - set(TOOL_NAMES)):
+            raise ValueError(
+                f"approval is asked for {', '.join(strange)}, which is no tool; "
+                f"the tools are: {', '.join(TOOL_NAMES)}"
+            )
         self._desk = desk
+        self._trace = trace
+        self._approvals = approvals
+        self._session = f"{assignment.ticket.id}-s{assignment.session}"
+        self._work = Work(
+            assignment=assignment,
+            desk=desk,
+            equipment=equipment,
+            given_instruments=instruments,
+            given_shell=shell,
+            ticket_text=ticket_text or (lambda: plain_ticket(assignment.ticket)),
+            user_header=user_header,
+            next_deployment=self._next_deployment,
+        )
+        self._offered = {tool.name: tool for tool in TOOLS if self._is_offered(tool)}
+        self._names = CallNames(f"{self._session}-c")
+        self._turns = Turns()
         self._deployments = 0
+        self._approvals_asked = 0
+        self._planned = not self._options.plan_mode
+        self._closing = False
         self._resolved = False
+
+    @property
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools that this session has."""
+        return [spec(tool) for tool in self._offered.values()]
+
+    @property
+    def resolved(self) -> bool:
+        """The ticket was closed by `resolve`; no tool works any more."""
+        return self._resolved
+
+    async def call(self, tool: str, arguments: Mapping[str, Any], *, call: str = "") -> Answer:
+        """Use a tool. What the caller does wrong is told by an answer with `is_error`.
+
+        Calls may run side by side. Those that change something go one after the other, in the
+        order in which they were made. `call` names this one, unique in the session; empty: one is
+        made up. A cancelled call, and one that fails for no fault of the caller's, is on record
+        before that is raised.
+        """
+        return await self._perform(self._offered, tool, arguments, call=call)
 
     async def apply_patch(self, patch: str) -> str:
         """Change files of the workspace by a unified diff; one already applied is left as it is.
@@ -84,11 +136,7 @@ class Toolbox:
         Raises:
             ToolError: the patch does not apply; it says where.
         """
-
-        async def act() -> str:
-            return await self._apply(patch.encode())
-
-        return await self._call("apply_patch", {"patch": patch}, act, edit=True)
+        return await self._typed("apply_patch", {"patch": patch})
 
     async def deploy(self, message: str) -> str:
         """Commit the workspace and run it; on failure the running revision stays.
@@ -96,124 +144,201 @@ class Toolbox:
         Raises:
             ToolError: the new revision did not come up; it says why, with the last log lines.
         """
-
-        async def act() -> str:
-            return await self._deploy(message)
-
-        return await self._call("deploy", {"message": message}, act)
+        return await self._typed("deploy", {"message": message})
 
     async def resolve(self, root_cause: str) -> str:
         """Close the ticket with what was wrong. It ends the session: no tool works after it."""
-
-        async def act() -> str:
-            await self._desk.record(
-                TicketResolved(**self._whose(), at=self._desk.now(), root_cause=root_cause)
-            )
-            self._resolved = True
-            return "resolved; recovery is being checked from outside"
-
-        return await self._call("resolve", {"root_cause": root_cause}, act)
+        return await self._typed("resolve", {"root_cause": root_cause})
 
     # -- how ------------------------------------------------------------------------------------
 
-    def _whose(self) -> dict[str, Any]:
-        assignment = self._assignment
-        return {
-            "trial": assignment.trial,
-            "ticket": assignment.ticket.id,
-            "session": assignment.session,
-        }
+    async def _typed(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        tools = {PATCH.name: PATCH} | self._offered
+        answer = await self._perform(tools, tool, arguments)
+        if answer.is_error:
+            raise ToolError(answer.text)
+        return answer.text
 
-    async def _call(
-        self,
-        tool: str,
-        arguments: dict[str, str],
-        act: Callable[[], Awaitable[str]],
-        *,
-        edit: bool = False,
-    ) -> str:
-        """Run a tool and journal the call, whichever way it ends."""
-        if self._resolved:
-            raise ToolError(f"{tool}: the ticket is resolved, the session is over")
-        began = self._desk.now()
-        error: Exception | None = None
-        result = ""
-        try:
-            result = await act()
-        except Exception as problem:  # noqa: BLE001 - on record first, then raised again
-            error, result = problem, str(problem)
-        await self._desk.record(
-            ActionTaken(
-                **self._whose(),
-                at=self._desk.now(),
-                tool=tool,
-                arguments={name: text[:_JOURNALED_CHARS] for name, text in arguments.items()},
-                result=result[:_JOURNALED_CHARS],
-                is_error=error is not None,
-                duration_s=self._desk.now() - began,
-                edit=edit and error is None,
-            )
-        )
-        if error is not None:
-            raise error
-        return result
+    def _is_offered(self, tool: Tool[Any]) -> bool:
+        if tool.plan_mode_only and not self._options.plan_mode:
+            return False
+        match tool.needs:
+            case "instruments":
+                return self._work.given_instruments is not None
+            case "shell":
+                return self._work.given_shell is not None
+            case _:
+                return True
 
-    async def _apply(self, patch: bytes) -> str:
-        run = self._equipment.sandbox.run
-        applied = await run(("git", "apply", "--whitespace=nowarn", "-"), stdin=patch)
-        if applied.exit_code == 0:
-            return "applied"
-        undone = await run(("git", "apply", "--reverse", "--check", "-"), stdin=patch)
-        if undone.exit_code == 0:
-            return "already applied"
-        raise ToolError(f"the patch does not apply: {applied.output.strip()}")
-
-    async def _deploy(self, message: str) -> str:
+    def _next_deployment(self) -> str:
         self._deployments += 1
-        whose = self._whose()
-        deployment = f"{whose['ticket']}-s{whose['session']}-d{self._deployments}"
-        workspace = self._equipment.workspace
-        revision = await workspace.commit(message, at=self._desk.now())
+        return f"{self._session}-d{self._deployments}"
+
+    async def _perform(
+        self, tools: Mapping[str, Tool[Any]], tool: str, arguments: Any, *, call: str = ""
+    ) -> Answer:
+        made = Call(
+            id=self._names.name(call),
+            tool=plain(tool)[:_TOOL_NAME_CHARS],
+            arguments=arguments,
+            deed=Deed(began_at=self._desk.now()),
+        )
+        if self._trace is not None:
+            self._trace.tool_use(made.id, made.tool, made.kept(chars=TRACED_CHARS))
+        ready = self._ready(tools, made)
+        waits = True
+        try:
+            async with self._turns.turn(ready.effect):
+                waits = False
+                return await self._take_turn(made, ready)
+        except asyncio.CancelledError:
+            if waits and self._closing:
+                self._too_late(made)
+            elif waits:
+                await self._end_unheard(made, "cancelled before its turn came; nothing was done")
+            raise
+
+    def _ready(self, tools: Mapping[str, Tool[Any]], call: Call) -> _Ready:
+        """What the call asks for; when that is wrong, it will say so when its turn comes."""
+        try:
+            if call.tool not in tools:
+                raise unknown(call.tool, self._offered)
+            tool = tools[call.tool]
+            arguments = parse(tool, call.arguments)
+        except ToolError as refused:
+            return _Ready(effect=Effect.READS, run=_nothing, refusal=refused)
+        work = replace(self._work, deed=call.deed)
+        return _Ready(
+            effect=tool.effect(arguments), run=functools.partial(tool.run, work, arguments)
+        )
+
+    async def _take_turn(self, call: Call, ready: _Ready) -> Answer:
+        if self._closing:
+            return self._too_late(call)
+        try:
+            answer = await self._answer(call, ready)
+        except asyncio.CancelledError:
+            await self._end_unheard(call, "cancelled before it was done")
+            raise
+        except Exception as failure:
+            await self._end(call, _error(str(failure) or repr(failure)), told=_error(_NOT_YOURS))
+            raise
+        finally:
+            self._resolved |= call.deed.resolved
+            if ready.effect is Effect.CLOSES:
+                self._closing = self._resolved
+        await self._end(call, answer)
+        return answer
+
+    async def _answer(self, call: Call, ready: _Ready) -> Answer:
+        try:
+            await self._permit(call, ready)
+            if ready.effect is Effect.CLOSES:
+                await self._turns.idle()
+                self._closing = True
+            answer = await ready.run()
+        except ToolError as refused:
+            answer = _error(str(refused))
+        except PermissionError as refused:
+            if refused.errno is not None:  # the system's word, not an instrument's
+                raise
+            await self._desk.record(
+                AccessRefused(
+                    **self._work.whose,
+                    at=self._desk.now(),
+                    what=head(plain(f"{call.tool}: {refused}"), RESULT_CHARS),
+                )
+            )
+            answer = _error(str(refused))
+        else:
+            self._planned |= ready.effect is Effect.ALLOWS
+        return replace(
+            answer,
+            text=ends(plain(answer.text), _MAX_ANSWER_CHARS),
+            diff=answer.diff or call.deed.diff,
+            exit_code=call.deed.exit_code if answer.exit_code is None else answer.exit_code,
+        )
+
+    async def _permit(self, call: Call, ready: _Ready) -> None:
+        """Whether the session may do that now.
+
+        Raises:
+            ToolError: not without a plan, or not without a person's word.
+        """
+        if ready.refusal is not None:
+            raise ready.refusal
+        if ready.effect is Effect.CHANGES and not self._planned:
+            raise ToolError(
+                f"{call.tool}: refused until a plan is filed. Look at files, metrics, logs and the "
+                "database, file what you mean to do by file_plan, then call this again."
+            )
+        if call.tool in self._options.approve:
+            await self._ask_for(call)
+            call.deed.began_at = self._desk.now()
+
+    async def _ask_for(self, call: Call) -> None:
+        if self._approvals is None:
+            raise ToolError(
+                f"{call.tool}: it needs a person's approval, and in this session there is nobody "
+                "to ask: go on without it"
+            )
+        self._approvals_asked += 1
+        approval = f"{self._session}-a{self._approvals_asked}"
+        asked = call.kept(chars=JOURNALED_CHARS)
         await self._desk.record(
-            DeploymentRequested(
-                **whose,
+            ApprovalAsked(
+                **self._work.whose,
                 at=self._desk.now(),
-                deployment=deployment,
-                revision=revision,
-                message=message,
+                approval=approval,
+                tool=call.tool,
+                arguments=asked,
             )
         )
-        # A session may be cancelled; a deployment that was asked for still ends on record.
-        carrying_out = asyncio.create_task(self._carry_out(deployment, revision), name=deployment)
-        self._equipment.under_way.add(carrying_out)
-        carrying_out.add_done_callback(self._over)
-        outcome = await asyncio.shield(carrying_out)
-        if not outcome.ok:
-            raise ToolError(f"deployment {deployment} failed: {outcome.reason}")
-        return f"deployed {revision[:12]} in {outcome.duration_s:.1f} s"
-
-    def _over(self, carried_out: asyncio.Task[DeploymentOutcome]) -> None:
-        """A failure is told to the session that waits; when that has left, nobody asks for it."""
-        self._equipment.under_way.discard(carried_out)
-        if not carried_out.cancelled():
-            carried_out.exception()
-
-    async def _carry_out(self, deployment: str, revision: str) -> DeploymentOutcome:
-        workspace = self._equipment.workspace
-        await workspace.adopt(revision)
-        source = await workspace.export(revision)
-        outcome = await self._equipment.deployer.deploy(deployment, revision, source)
+        decision = await self._approvals.ask(call.tool, asked)
         await self._desk.record(
-            DeploymentFinished(
+            ApprovalAnswered(
+                **self._work.whose,
                 at=self._desk.now(),
-                trial=self._assignment.trial,
-                deployment=deployment,
-                revision=revision,
-                ok=outcome.ok,
-                reason=outcome.reason,
-                duration_s=outcome.duration_s,
-                drained_first=outcome.drained_first,
-                source_hash=outcome.source_hash,
+                approval=approval,
+                granted=decision.granted,
+                reason=decision.reason,
             )
         )
-        return outcome
+        if not decision.granted:
+            said = f": {decision.reason}" if decision.reason.strip() else ", without a reason"
+            raise ToolError(f"{call.tool}: a person refused it{said}. Nothing was done.")
+
+    # -- on record ------------------------------------------------------------------------------
+
+    async def _end(self, call: Call, answer: Answer, *, told: Answer | None = None) -> None:
+        """Journal and trace it, whatever interrupts; `told` is what the trace has of it instead."""
+        duration_s = self._desk.now() - call.deed.began_at
+
+        async def keep() -> None:
+            await self._desk.record(action(self._work, call, answer, duration_s=duration_s))
+            if self._trace is not None:
+                self._trace.tool_result(call.id, call.tool, told or answer, duration_s=duration_s)
+
+        await seen_through(keep())
+
+    async def _end_unheard(self, call: Call, why: str) -> None:
+        """Nobody waits for it any more, so that nobody can be told when it cannot be kept."""
+        answer = replace(_error(why), diff=call.deed.diff, exit_code=call.deed.exit_code)
+        try:
+            await self._end(call, answer)
+        except Exception as error:  # noqa: BLE001 - the cancellation is passed on
+            log.warning("call_not_kept", call=call.id, tool=call.tool, reason=repr(error))
+
+    def _too_late(self, call: Call) -> Answer:
+        answer = replace(_error(f"{call.tool}: {_OVER}"), ends_session=True)
+        if self._trace is not None:
+            self._trace.tool_result(call.id, call.tool, answer, duration_s=0.0)
+        return answer
+
+
+def _error(text: str) -> Answer:
+    return Answer(text=text, is_error=True)
+
+
+async def _nothing() -> Answer:
+    return _error("nothing was done")

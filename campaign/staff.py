@@ -1,0 +1,221 @@
+"""Who resolves a campaign's tickets: the operator that its plan names, with all that it needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from operators import (
+    Deed,
+    Equipment,
+    HistoryBook,
+    HistoryOperator,
+    NoOperator,
+    ReferenceOperator,
+    Repair,
+    RepairBook,
+)
+from operators.agent import AgentKit, AgentOperator
+from operators.claude import ClaudeSetupError, claude_driver, read_api_key
+from operators.command import AdapterError, CommandDriver, load_adapter
+from operators.external import ExternalDriver, Seats, expected_tools
+from operators.prices import Prices
+from operators.replaying import ReplayDriver
+from operators.session import Driver
+from operators.toolbox import Instruments
+from operators.trace.folder import TRACES
+
+from campaign.adapters.agents import AgentProcesses
+from campaign.adapters.instruments import Places, open_instruments
+from campaign.adapters.journal import open_reader
+from campaign.errors import UsageError
+from campaign.model import Plan
+from campaign.operator_records import JournalRecords
+from campaign.ports import Journal, Operator, PortError
+from campaign.price_files import read_prices
+from campaign.replayed_sessions import recorded_sessions, replay_book
+from campaign.rig import Rig, RigOptions
+from campaign.runs import RunFolder, find_run
+from campaign.seeding import app_environments
+from campaign.stack import APP_ROLE
+from chaos_profiles import Catalogue
+from chaos_profiles.history import load_history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staffing:
+    """What an operator is chosen and equipped by."""
+
+    plan: Plan
+    catalogue: Catalogue
+    equipment: Equipment
+    #: what the reference operator does in a trial (by its index) instead of the profile's own fix
+    repairs: Mapping[int, Repair] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Premises:
+    """Where operators that work with tools find the running campaign."""
+
+    run: RunFolder
+    rig: Rig
+    options: RigOptions
+    journal: Journal
+    seats: Seats
+
+
+async def operator_for(staffing: Staffing, premises: Premises) -> Operator:
+    """The plan's operator.
+
+    Raises:
+        UsageError: what it needs is missing: a key, a price table that can be read, a recording.
+    """
+    plan, equipment = staffing.plan, staffing.equipment
+    match plan.operator:
+        case "none":
+            return NoOperator()
+        case "reference":
+            book = repair_book(staffing.catalogue, plan, repairs=staffing.repairs)
+            return ReferenceOperator(equipment, book)
+        case "history":
+            return HistoryOperator(equipment, history_book(staffing.catalogue, plan))
+        case _:
+            return await _agent(staffing, premises)
+
+
+async def _agent(staffing: Staffing, premises: Premises) -> AgentOperator:
+    plan, prices = staffing.plan, read_prices()
+    records = JournalRecords(journal=premises.journal, history=premises.rig.workspace)
+
+    @asynccontextmanager
+    async def instruments() -> AsyncIterator[Instruments]:
+        places = await _places(premises)
+        async with open_instruments(places, records=records) as opened:
+            yield opened
+
+    kit = AgentKit(
+        name=plan.operator,
+        equipment=staffing.equipment,
+        instruments=instruments,
+        options=plan.operator_options,
+        seats=premises.seats,
+        traces=premises.run.path / TRACES,
+        prices=prices,
+        redact=_secrets(plan, premises.options),
+    )
+    return AgentOperator(kit, await _driver(plan, premises, prices))
+
+
+async def _places(premises: Premises) -> Places:
+    """Of the stack as it runs now; the shell has the Python environment of what is deployed."""
+    rig = premises.rig
+    if rig.stack is None:
+        raise PortError("stack", "it does not run yet")
+    where = rig.stack.addresses
+    environments = app_environments()
+    return Places(
+        workspace=rig.workspace.path,
+        confined=premises.options.sandbox,
+        app_socket=where.app_socket,
+        app_dsn=where.database.app_dsn,
+        app_role=APP_ROLE,
+        database_dir=where.database.socket_dir,
+        prometheus_url=where.prometheus_url,
+        logs_dir=where.logs_dir,
+        python_environment=await environments.ensure(await rig.export(rig.revision)),
+        interpreter_prefix=_unless_below_usr(Path(environments.interpreter.prefix)),
+    )
+
+
+def _unless_below_usr(prefix: Path) -> Path | None:
+    """The system's own programs are in every sandbox anyway."""
+    return None if prefix.is_relative_to("/usr") else prefix
+
+
+async def _driver(plan: Plan, premises: Premises, prices: Prices) -> Driver:
+    options, key_file = plan.operator_options, premises.options.api_key_file
+    match plan.operator:
+        case "claude":
+            try:
+                return claude_driver(
+                    options, environment=os.environ, key_file=key_file, price=prices.cost_usd
+                )
+            except ClaudeSetupError as error:
+                raise UsageError(str(error)) from error
+        case "command":
+            try:
+                adapter = load_adapter(options.agent)
+            except AdapterError as error:
+                raise UsageError(str(error)) from error
+            runner = AgentProcesses(key_of=_key_of(key_file), confined=premises.options.sandbox)
+            return CommandDriver(adapter, runner, prices=prices)
+        case "external":
+            premises.seats.expect(expected_tools(options))
+            return ExternalDriver(seats=premises.seats)
+        case "replay":
+            return await _replay(plan, premises)
+        case _:
+            raise UsageError(f"unknown operator: {plan.operator}")
+
+
+async def _replay(plan: Plan, premises: Premises) -> ReplayDriver:
+    assert plan.operator_options.recording is not None  # noqa: S101 - the order was checked
+    recording = find_run(premises.run.path.parent, plan.operator_options.recording)
+    async with open_reader(recording.journal) as journal:
+        recorded = recorded_sessions(await journal.read())
+    return ReplayDriver(replay_book(recorded, plan))
+
+
+def _key_of(key_file: Path | None) -> Callable[[str], str | None]:
+    """A file stands in for the variable that a preset asks for."""
+
+    def key(name: str) -> str | None:
+        if key_file is not None:
+            return read_api_key(key_file, os.environ)
+        return os.environ.get(name)
+
+    return key
+
+
+def _secrets(plan: Plan, options: RigOptions) -> frozenset[str]:
+    """What must be in no trace, whatever the agent says."""
+    known = {os.environ.get(name, "") for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")}
+    if options.api_key_file is not None and plan.operator in ("claude", "command"):
+        with suppress(ClaudeSetupError):
+            known.add(read_api_key(options.api_key_file, os.environ))
+    return frozenset(filter(None, known))
+
+
+def repair_book(
+    catalogue: Catalogue, plan: Plan, *, repairs: Mapping[int, Repair] | None = None
+) -> RepairBook:
+    """The reference operator's private channel; `repairs` stand in for the profiles' own."""
+
+    def repair(trial: int) -> Repair:
+        if repairs is not None and trial in repairs:
+            return repairs[trial]
+        profile = plan.profiles[trial]
+        return Repair(patch=catalogue.fix_patch(profile).read_text(), root_cause=profile.title)
+
+    return repair
+
+
+def history_book(catalogue: Catalogue, plan: Plan) -> HistoryBook:
+    """What an earlier campaign's operator did, by the trial's profile.
+
+    Raises:
+        ProfileError: the target has no history.
+    """
+    past = load_history(catalogue.target.folder)
+
+    def deed(trial: int) -> Deed | None:
+        found = past.get(plan.profiles[trial].id)
+        if found is None:
+            return None
+        patch = None if found.patch is None else found.patch.read_text()
+        return Deed(did=found.did, patch=patch, resolved=found.outcome == "resolved")
+
+    return deed

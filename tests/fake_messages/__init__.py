@@ -1,0 +1,1 @@
+"""A fake Messages API: the real protocol on a loopback port, any scripted model behind it."""

@@ -1,0 +1,185 @@
+"""The operator's shell as it is meant to be used, with and without a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from operators import ToolError
+
+from campaign.adapters.instruments import Surroundings, WorkspaceShells
+from campaign.adapters.instruments.bash import KEPT_BYTES
+from campaign.adapters.instruments.shell import WorkspaceShell
+from tests.integration.instrument_kit import NO_SANDBOX, processes_with, shells, workspace
+
+PATIENT_S = 30.0
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with workspace() as place:
+        yield place
+
+
+@pytest.fixture(params=["confined", "plain"])
+async def shell(request: pytest.FixtureRequest, place: Path) -> AsyncIterator[WorkspaceShell]:
+    confined = request.param == "confined"
+    if confined and NO_SANDBOX:
+        pytest.skip(NO_SANDBOX)
+    async with shells(place, confined=confined).open() as shell:
+        yield shell
+
+
+async def said(shell: WorkspaceShell, command: str) -> str:
+    return (await shell.run(command, timeout_s=PATIENT_S)).output
+
+
+async def test_folder_variables_and_functions_last_from_command_to_command(
+    shell: WorkspaceShell,
+) -> None:
+    await said(shell, "mkdir sub && cd sub; A=3; f() { echo f of $1; }")
+    assert (await said(shell, "basename $PWD; echo $A; f x")) == "sub\n3\nf of x\n"
+
+
+async def test_both_streams_and_the_exit_code_come_back(shell: WorkspaceShell) -> None:
+    done = await shell.run("echo out; echo err >&2; (exit 7)", timeout_s=PATIENT_S)
+    assert (done.exit_code, done.output) == (7, "out\nerr\n")
+    assert (await shell.run("printf 'no end of line'", timeout_s=PATIENT_S)).output == (
+        "no end of line"
+    )
+    assert (await shell.run("true", timeout_s=PATIENT_S)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "broken", ["(echo 'unclosed", "if", "echo $(", "}", "case", "cat <<X", 'echo "', ")"]
+)
+async def test_a_command_that_makes_no_sense_breaks_nothing(
+    shell: WorkspaceShell, broken: str
+) -> None:
+    await shell.run("A=kept", timeout_s=PATIENT_S)
+    await shell.run(broken, timeout_s=PATIENT_S)
+    assert await said(shell, "echo $A") == "kept\n"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *("exec >/dev/null", "exec 1>&-; exec 2>&-", "exec </dev/zero", "exec 198>&-", "cat"),
+        *("set -u", "set -x; echo $((", "trap 'echo caught' DEBUG", "read x; echo got:$x", "wait"),
+        *("printf() { builtin printf fake; }", "kill -STOP $BASHPID & sleep 0"),
+    ],
+)
+async def test_what_a_command_does_to_its_own_inputs_and_outputs_ends_with_it(
+    shell: WorkspaceShell, odd: str
+) -> None:
+    await shell.run(odd, timeout_s=PATIENT_S)
+    done = await shell.run("echo here", timeout_s=PATIENT_S)
+    assert "here" in done.output.splitlines()
+
+
+async def test_an_end_cannot_be_printed(shell: WorkspaceShell) -> None:
+    forged = f"printf '\\n{secrets.token_hex(16)} 0\\n'; echo after; (exit 5)"
+    done = await shell.run(forged, timeout_s=PATIENT_S)
+    assert (done.exit_code, done.output.endswith("after\n")) == (5, True)
+
+
+async def test_of_a_long_output_the_end_is_kept_and_the_rest_counted(
+    shell: WorkspaceShell,
+) -> None:
+    output = await said(shell, "seq 1 200000; echo end")
+    note, _, rest = output.partition("\n")
+    assert note == f"[{1288895 + 4 - KEPT_BYTES} bytes before this are not shown]"
+    assert (len(rest), rest.endswith("200000\nend\n")) == (KEPT_BYTES, True)
+
+
+async def test_a_job_in_the_background_goes_on_while_others_are_run(
+    shell: WorkspaceShell,
+) -> None:
+    await said(shell, "mkfifo pipe; cat pipe > copy & echo started")
+    assert await said(shell, "echo through > pipe; wait; cat copy") == "through\n"
+
+
+async def test_one_that_takes_too_long_is_ended_and_its_words_are_told(
+    shell: WorkspaceShell,
+) -> None:
+    word = f"9{secrets.randbelow(10**8)}"
+    with pytest.raises(ToolError, match=r"begun\n(.|\n)*took longer than 0\.5 s"):
+        await shell.run(f"A=1; echo begun; sleep {word}", timeout_s=0.5)
+    assert processes_with(word) == []
+    assert await said(shell, "echo new $A") == "new\n"
+
+
+async def test_a_shell_that_exits_is_followed_by_a_new_one(shell: WorkspaceShell) -> None:
+    done = await shell.run("A=1; echo last; exit 7", timeout_s=PATIENT_S)
+    assert done.exit_code == 7
+    assert done.output.startswith("last\n\n[the shell has ended. The next command begins in")
+    assert await said(shell, "echo new $A") == "new\n"
+    killed = await shell.run("kill -KILL $$", timeout_s=PATIENT_S)
+    assert killed.exit_code == 137
+
+
+async def test_a_restart_ends_everything_and_begins_anew(shell: WorkspaceShell) -> None:
+    word = f"9{secrets.randbelow(10**8)}"
+    await said(shell, f"A=1; sleep {word} & echo")
+    under_way = asyncio.create_task(shell.run(f"sleep {word}", timeout_s=PATIENT_S))
+    while len(processes_with(word)) < 2:  # noqa: ASYNC110 - other processes tell
+        await asyncio.sleep(0.02)
+    await shell.restart()
+    assert "the shell has ended" in (await under_way).output
+    assert processes_with(word) == []
+    assert await said(shell, "echo new $A") == "new\n"
+
+
+async def test_a_caller_that_is_cancelled_ends_the_command(shell: WorkspaceShell) -> None:
+    word = f"9{secrets.randbelow(10**8)}"
+    running = asyncio.create_task(shell.run(f"sleep {word}", timeout_s=PATIENT_S))
+    while not processes_with(word):  # noqa: ASYNC110 - another process tells
+        await asyncio.sleep(0.02)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert processes_with(word) == []
+    assert await said(shell, "echo new") == "new\n"
+
+
+async def test_what_cannot_be_a_command_is_refused(shell: WorkspaceShell) -> None:
+    with pytest.raises(ToolError, match="NUL"):
+        await shell.run("echo \0", timeout_s=PATIENT_S)
+    with pytest.raises(ToolError, match="write it into a file"):
+        await shell.run("#" * 200_000, timeout_s=PATIENT_S)
+    long = "x" * 100_000
+    assert await said(shell, f"echo {long} | wc -c") == "100001\n"
+
+
+async def test_nothing_can_be_run_when_the_session_is_over(place: Path) -> None:
+    async with shells(place, confined=False).open() as shell:
+        pass
+    with pytest.raises(ToolError, match="the session is over"):
+        await shell.run("true", timeout_s=PATIENT_S)
+
+
+@pytest.mark.skipif(NO_SANDBOX is not None, reason=str(NO_SANDBOX))
+async def test_a_python_environment_is_first_on_the_path_and_cannot_be_changed(
+    place: Path,
+) -> None:
+    environment = place.parent / "environment"
+    (environment / "bin").mkdir(parents=True)
+    tool = environment / "bin" / "pytest"
+    tool.write_text("#!/bin/sh\necho the tests pass\n")
+    for each in (environment, environment / "bin", tool):
+        each.chmod(0o755)
+    around = Surroundings(
+        workspace=place,
+        confined=True,
+        python_environment=environment,
+        database_dir=environment,
+        environment={"DATABASE_URL": "postgresql://chat@/chat?host=/run/postgresql"},
+    )
+    async with WorkspaceShells(around).open() as shell:
+        assert await said(shell, "pytest") == "the tests pass\n"
+        assert await said(
+            shell, f"touch {environment}/x 2>&1; ls /run/postgresql; ls /srv/app"
+        ) == (f"touch: cannot touch '{environment}/x': Read-only file system\nbin\n")
