@@ -106,11 +106,11 @@ class Unseen:
 
 
 @contextmanager
-def unseen(arguments: Sequence[str]) -> Iterator[Unseen]:
+def unseen(arguments: Sequence[str], *, known_as: int | None = None) -> Iterator[Unseen]:
     """The same as `argv` returned, with bwrap's options out of sight.
 
     Process 1 inside is bwrap itself, and everybody inside can read its command line: the host's
-    paths would be in it.
+    paths would be in it. `known_as` is the descriptor's number in the child, if that is another.
     """
     first = arguments.index("bwrap") + 1
     last = arguments.index("--", first)
@@ -118,7 +118,8 @@ def unseen(arguments: Sequence[str]) -> Iterator[Unseen]:
     try:
         os.write(writing, b"".join(os.fsencode(word) + b"\0" for word in arguments[first:last]))
         os.close(writing)
-        words = (*arguments[:first], "--args", str(reading), *arguments[last:])
+        number = reading if known_as is None else known_as
+        words = (*arguments[:first], "--args", str(number), *arguments[last:])
         yield Unseen(argv=words, descriptor=reading)
     finally:
         os.close(reading)
@@ -221,6 +222,9 @@ def _limits(limits: Limits) -> list[str]:
         "--fsize": limits.file_size_bytes,
         "--nofile": limits.open_files,
         "--core": 0,
+        # Some systems let a user raise its priority (for sound): not in here.
+        "--nice": 0,
+        "--rtprio": 0,
     }
     return [
         "prlimit",

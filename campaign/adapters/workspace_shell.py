@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from campaign import sandbox
 from campaign.identity import app_identity
 from campaign.model import CommandResult
 from campaign.ports import PortError
+from campaign.seccomp import filter_descriptor
 
 #: where the workspace appears inside
 _INSIDE = "/srv/app"
 _TIMEOUT_S = 60.0
 _MAX_OUTPUT_BYTES = 64 * 1024
 _TIMED_OUT = 124  # as coreutils' `timeout` answers
+#: far more than a look into files needs, or git for a patch
+_LIMITS = sandbox.Limits(
+    processes=32, address_space_bytes=1 << 30, file_size_bytes=64 << 20, open_files=256
+)
+_TMP_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
     argv: tuple[str, ...]
+    #: never ours: a key may be in that
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: {"PATH": os.environ.get("PATH", sandbox.SYSTEM_PATH)}
+    )
     #: descriptors that it must get
     inherited: tuple[int, ...] = ()
 
@@ -64,7 +74,7 @@ class WorkspaceShell:
                 return await asyncio.create_subprocess_exec(
                     *command.argv,
                     cwd=self._workspace,
-                    env=os.environ | {"GIT_CEILING_DIRECTORIES": str(self._workspace.parent)},
+                    env=dict(command.environment),
                     pass_fds=command.inherited,
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
@@ -76,12 +86,24 @@ class WorkspaceShell:
     @contextmanager
     def _command(self, argv: tuple[str, ...]) -> Iterator[_Command]:
         if not self._confined:
-            yield _Command(argv=argv)
+            yield _Command(argv=argv, environment=self._plain_environment())
             return
-        with sandbox.unseen(self._sandboxed(argv)) as command:
-            yield _Command(argv=command.argv, inherited=(command.descriptor,))
+        with (
+            filter_descriptor() as filter_fd,
+            sandbox.unseen(self._sandboxed(argv, filter_fd)) as command,
+        ):
+            filters = () if filter_fd is None else (filter_fd,)
+            yield _Command(argv=command.argv, inherited=(command.descriptor, *filters))
 
-    def _sandboxed(self, argv: tuple[str, ...]) -> list[str]:
+    def _plain_environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ.get("PATH", sandbox.SYSTEM_PATH),
+            "HOME": str(self._workspace),
+            "LANG": "C.UTF-8",
+            "GIT_CEILING_DIRECTORIES": str(self._workspace.parent),
+        }
+
+    def _sandboxed(self, argv: tuple[str, ...], filter_fd: int | None) -> list[str]:
         return sandbox.argv(
             sandbox.Sandbox(
                 workdir=_INSIDE,
@@ -90,6 +112,9 @@ class WorkspaceShell:
                 identity=app_identity(),
                 system=sandbox.host_system(),
                 hidden=sandbox.harness_paths(),
+                limits=_LIMITS,
+                tmp_bytes=_TMP_BYTES,
+                seccomp_fd=filter_fd,
             ),
             argv,
         )

@@ -1,6 +1,8 @@
 """How one release of the app is started: its sandbox, its environment, its argument list."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +15,20 @@ from campaign.sandbox import (
     argv,
     harness_paths,
     host_system,
+    unseen,
 )
+from campaign.seccomp import filter_descriptor
 from campaign.supervisor.config import SupervisorConfig
 from campaign.supervisor.environments import Interpreter
 from campaign.supervisor.model import Release
-from campaign.supervisor.process import LISTEN_FD, STATUS_FD, Spawn
+from campaign.supervisor.process import (
+    ARGUMENTS_FD,
+    FILTER_FD,
+    LISTEN_FD,
+    STATUS_FD,
+    Confinement,
+    Spawn,
+)
 
 #: Where the app finds its source and Postgres's socket inside the sandbox.
 SOURCE = "/srv/app"
@@ -42,20 +53,33 @@ class AppRecipe:
     ) -> "AppRecipe":
         return cls(config=config, identity=identity, interpreter=interpreter, system=host_system())
 
-    def spawn(self, release: Release, *, listener_fd: int, output_fd: int) -> Spawn:
-        sandboxed = self.config.sandbox == "bubblewrap"
+    @contextmanager
+    def spawn(self, release: Release, *, listener_fd: int, output_fd: int) -> Iterator[Spawn]:
+        """What to start it with, while its descriptors are open."""
         environment = self._environment(release)
-        return Spawn(
-            argv=self._confined(release, environment)
-            if sandboxed
-            else self._plain(release, environment),
-            environment={"PATH": SYSTEM_PATH} if sandboxed else environment,
-            listener_fd=listener_fd,
-            output_fd=output_fd,
-            sandboxed=sandboxed,
-        )
+        if self.config.sandbox != "bubblewrap":
+            yield Spawn(
+                argv=self._plain(release, environment),
+                environment=environment,
+                listener_fd=listener_fd,
+                output_fd=output_fd,
+            )
+            return
+        with filter_descriptor() as filter_fd:
+            words = self._confined(release, environment, filtered=filter_fd is not None)
+            with unseen(words, known_as=ARGUMENTS_FD) as command:
+                yield Spawn(
+                    argv=command.argv,
+                    # Everybody inside can read it, as that of process 1.
+                    environment={"PATH": SYSTEM_PATH},
+                    listener_fd=listener_fd,
+                    output_fd=output_fd,
+                    confinement=Confinement(arguments_fd=command.descriptor, filter_fd=filter_fd),
+                )
 
-    def _confined(self, release: Release, environment: dict[str, str]) -> list[str]:
+    def _confined(
+        self, release: Release, environment: dict[str, str], *, filtered: bool
+    ) -> list[str]:
         sandbox = Sandbox(
             workdir=SOURCE,
             mounts=self._mounts(release),
@@ -65,6 +89,9 @@ class AppRecipe:
             system=self.system,
             hidden=harness_paths(),
             status_fd=STATUS_FD,
+            # With a scheduling group for each of its processes it would starve all others. Its
+            # one group keeps the share that any other part has: load must not break it sooner.
+            seccomp_fd=FILTER_FD if filtered else None,
         )
         return argv(sandbox, self.config.command)
 

@@ -133,10 +133,10 @@ class Effects:
         reading, writing = os.pipe()
         output = ProcessLog(reading, self._app_log)
         try:
-            spawn = self._recipe.spawn(
+            with self._recipe.spawn(
                 command.release, listener_fd=listener.socket.fileno(), output_fd=writing
-            )
-            child = Child(spawn)
+            ) as spawn:
+                child = Child(spawn)
         finally:
             os.close(writing)
         return Running(release=command.release, listener=listener, child=child, output=output)

@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -21,6 +22,8 @@ import psutil
 STANDARD_ERROR = 2
 LISTEN_FD = 3
 STATUS_FD = 4
+ARGUMENTS_FD = 5
+FILTER_FD = 6
 
 #: Descriptors are moved above this before they get their final number, so that none overwrites
 #: another on the way.
@@ -28,6 +31,9 @@ _CLEAR_OF_TARGETS = 16
 
 #: bwrap, like a shell, reports a signal as 128 + its number.
 _SIGNALLED = 128
+
+#: Of at most 1000: when memory runs out the app ends before any part of the harness does.
+_EARLY_TO_DIE = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +48,14 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """What bubblewrap reads as ``ARGUMENTS_FD`` and, if not None, ``FILTER_FD``."""
+
+    arguments_fd: int
+    filter_fd: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spawn:
     """What to start. Descriptors are ours; the child gets copies."""
 
@@ -49,15 +63,15 @@ class Spawn:
     environment: Mapping[str, str]
     listener_fd: int
     output_fd: int
-    #: ``argv`` starts bubblewrap with ``--json-status-fd STATUS_FD``.
-    sandboxed: bool
+    #: ``argv`` starts bubblewrap with ``--json-status-fd STATUS_FD``; None: no sandbox.
+    confinement: Confinement | None = None
 
 
 class Child:
     """A running process. Make it in the main thread, inside a running event loop."""
 
     def __init__(self, spawn: Spawn) -> None:
-        self._sandboxed = spawn.sandboxed
+        self._sandboxed = spawn.confinement is not None
         self._status_pipe, status_end = os.pipe()
         os.set_blocking(self._status_pipe, False)
         self._status = b""
@@ -144,12 +158,14 @@ def exit_of(code: int, *, sandboxed: bool) -> Exit:
 
 def _spawn(spawn: Spawn, status_end: int) -> int:
     wanted = {1: spawn.output_fd, STANDARD_ERROR: spawn.output_fd, LISTEN_FD: spawn.listener_fd}
-    if spawn.sandboxed:
-        wanted[STATUS_FD] = status_end
+    if spawn.confinement is not None:
+        wanted |= {STATUS_FD: status_end, ARGUMENTS_FD: spawn.confinement.arguments_fd}
+        if spawn.confinement.filter_fd is not None:
+            wanted[FILTER_FD] = spawn.confinement.filter_fd
     _inherit_nothing()
     copies = {target: _lift(source) for target, source in wanted.items()}
     try:
-        return os.posix_spawnp(
+        pid = os.posix_spawnp(
             spawn.argv[0],
             list(spawn.argv),
             dict(spawn.environment),
@@ -164,6 +180,14 @@ def _spawn(spawn: Spawn, status_end: int) -> int:
     finally:
         for copy in copies.values():
             os.close(copy)
+    _let_die_early(pid)
+    return pid
+
+
+def _let_die_early(pid: int) -> None:
+    """All that it starts inherits that, and inside nobody can undo it."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(_EARLY_TO_DIE))
 
 
 def _lift(descriptor: int) -> int:

@@ -162,7 +162,9 @@ async def test_what_a_broken_answer_has_cost_counts_but_is_no_turn() -> None:
         ),
     ],
 )
-async def test_what_is_ours_stops_the_campaign_at_once_and_says_what_to_do(fault: HttpError, words: str) -> None:
+async def test_what_is_ours_stops_the_campaign_and_says_what_to_do(
+    fault: HttpError, words: str
+) -> None:
     played = await play(Storm(fault=fault))
     assert played.result.outcome is SessionOutcome.UNAVAILABLE
     assert words in played.result.reason

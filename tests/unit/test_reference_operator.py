@@ -8,8 +8,8 @@ import pytest
 from operators import NoOperator, ReferenceOperator, Repair
 
 from campaign.model import DeploymentRequested, SessionOutcome, SessionResult, TicketResolved
-from campaign.testing import play
 from campaign.staff import repair_book
+from campaign.testing import play
 from tests.toolbox_kit import ASSIGNMENT, DEPLOYED, REFUSED, Bench
 from tests.verification_kit import MENDS, make_catalogue, make_spec
 

@@ -73,7 +73,8 @@ def test_limits_are_set_just_before_the_command() -> None:
     limits = Limits(processes=5, address_space_bytes=None, file_size_bytes=7, open_files=9)
     words = argv(Sandbox(workdir="/", limits=limits), ["python", "main.py"])
     assert words[words.index("prlimit") :] == [
-        "prlimit", "--nproc=5", "--fsize=7", "--nofile=9", "--core=0", "--", "python", "main.py",
+        "prlimit", "--nproc=5", "--fsize=7", "--nofile=9", "--core=0", "--nice=0", "--rtprio=0",
+        "--", "python", "main.py",
     ]  # fmt: skip
 
 
