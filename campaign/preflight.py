@@ -13,6 +13,7 @@ from campaign.runs import RunFolder, list_runs, require_reachable, require_unuse
 from campaign.states import read_campaign
 
 _SANDBOX = "bubblewrap"
+_TELLING_CHARS = 5
 
 
 def require_ready(run: RunFolder) -> str:
@@ -58,6 +59,7 @@ async def require_operator_ready(
         allowed=options.allow_unsandboxed_operator,
         why=no_sandbox or "--no-sandbox was given",
     )
+    _require_no_hint(run, plan)
     _require_recording(run, plan)
     _require_key(plan, options)
 
@@ -77,6 +79,28 @@ def require_boundary(operator: str, *, confined: bool, allowed: bool, why: str) 
         "--allow-unsandboxed-operator. "
         f"Without one, these may work: {', '.join(SCRIPTED)}",
     )
+
+
+def _require_no_hint(run: RunFolder, plan: Plan) -> None:
+    """In a sandbox the kernel tells (/proc/self/mountinfo) which folder is bound into it."""
+    if plan.operator in SCRIPTED:
+        return
+    place = run.path.resolve()
+    if named := next((each.id for each in plan.profiles if _says(str(place), each.id)), None):
+        raise UsageError(
+            f"{place} says the name of the profile {named}, and operators can see that path",
+            hint="choose another --name or --runs",
+        )
+
+
+def _says(place: str, profile: str) -> bool:
+    """However it is spelt; a very short name is in many a path by chance."""
+    name = _letters(profile)
+    return len(name) >= _TELLING_CHARS and name in _letters(place)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _require_recording(run: RunFolder, plan: Plan) -> None:

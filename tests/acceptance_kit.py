@@ -97,10 +97,17 @@ def kinds(campaign: Campaign) -> list[str]:
 class Process:
     """`ratchet …` in a process of its own, in a session of its own."""
 
-    def __init__(self, *words: str, log: Path) -> None:
-        with log.open("a") as stream:
+    def __init__(
+        self, *words: str, log: Path, out: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """`out`: for its standard output, else `log` too; `env`: None is our own."""
+        with log.open("a") as stream, (out or log).open("a") as told:
             self._process = subprocess.Popen(
-                [str(RATCHET), *words], stdout=stream, stderr=stream, start_new_session=True
+                [str(RATCHET), *words],
+                stdout=told,
+                stderr=stream,
+                env=env,
+                start_new_session=True,
             )
         self.pid = self._process.pid
 

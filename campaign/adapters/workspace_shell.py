@@ -98,7 +98,8 @@ class WorkspaceShell:
     def _plain_environment(self) -> dict[str, str]:
         return {
             "PATH": os.environ.get("PATH", sandbox.SYSTEM_PATH),
-            "HOME": str(self._workspace),
+            # What lies in the workspace must not configure git.
+            "HOME": "/nonexistent",
             "LANG": "C.UTF-8",
             "GIT_CEILING_DIRECTORIES": str(self._workspace.parent),
         }

@@ -45,7 +45,8 @@ def replay(
     source = find_run(runs, campaign)
     past = recorded(asyncio.run(read_events(source)), trial)
     _require_snapshot(source, past)
-    run = new_run(runs, name or new_name(f"replay-{past.trial.profile}"))
+    # Not the profile: operators see the folder's name.
+    run = new_run(runs, name or new_name(f"replay-{past.beginning.plan.target}"))
     plan = plan_of(past, campaign=run.name, operator=operator.operator, choices=operator.choices)
     ended = perform_here(run, plan, How.told(how, operator))
     _leave(run, past, ended, as_json=how.as_json)

@@ -13,8 +13,8 @@ from operators.external import SessionFacts
 from operators.toolbox.approvals import Decision
 from operators.toolbox.equipment import Desk
 
-from campaign.errors import BusyError, NotFoundError
-from campaign.model import ApprovalAnswered, ApprovalAsked
+from campaign.errors import NotFoundError
+from campaign.model import ApprovalAnswered
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +32,10 @@ class WaitingCall:
 
 
 class WaitingCalls:
-    """Asked and answered on record, whichever way a call ends."""
+    """Asked by the toolbox, which puts question and answer on record, under the same names.
+
+    That nobody answered, because the call ended first, is put on record here.
+    """
 
     def __init__(self, facts: SessionFacts, desk: Desk) -> None:
         self._assignment = facts.assignment
@@ -55,38 +58,26 @@ class WaitingCalls:
             asked_at=self._desk.now(),
             decided=asyncio.get_running_loop().create_future(),
         )
-        await self._desk.record(
-            ApprovalAsked(
-                **self._whose(),
-                at=call.asked_at,
-                approval=call.approval,
-                tool=tool,
-                arguments=dict(arguments),
-            )
-        )
         self._waiting[call.approval] = call
         try:
             return await call.decided
         finally:
             if self._waiting.pop(call.approval, None) is not None:
-                self._note(self._answered(call.approval, Decision(granted=False, reason=_LEFT)))
+                self._note(self._unanswered(call.approval))
 
-    async def answer(self, approval: str, decision: Decision) -> None:
-        """The call goes on when the answer is on record.
+    def answer(self, approval: str, decision: Decision) -> None:
+        """The call goes on, or does not.
 
         Raises:
             NotFoundError: nothing waits under this name.
-            BusyError: whoever asked has gone meanwhile.
         """
-        call = self._waiting.pop(approval, None)
-        if call is None:
+        call = self._waiting.get(approval)
+        if call is None or call.decided.done():
             raise NotFoundError(
                 f"no call waits for approval {approval}",
                 hint="`ratchet operator approve` lists those that do",
             )
-        await self._answered(approval, decision)
-        if call.decided.done():
-            raise BusyError(f"the call that asked for {approval} is over")
+        del self._waiting[approval]
         call.decided.set_result(decision)
 
     async def close(self) -> None:
@@ -95,22 +86,17 @@ class WaitingCalls:
 
     # -- how ------------------------------------------------------------------------------------
 
-    def _whose(self) -> dict[str, Any]:
+    async def _unanswered(self, approval: str) -> None:
         assignment = self._assignment
-        return {
-            "trial": assignment.trial,
-            "ticket": assignment.ticket.id,
-            "session": assignment.session,
-        }
-
-    async def _answered(self, approval: str, decision: Decision) -> None:
         await self._desk.record(
             ApprovalAnswered(
-                **self._whose(),
                 at=self._desk.now(),
+                trial=assignment.trial,
+                ticket=assignment.ticket.id,
+                session=assignment.session,
                 approval=approval,
-                granted=decision.granted,
-                reason=decision.reason,
+                granted=False,
+                reason=_LEFT,
             )
         )
 

@@ -222,9 +222,7 @@ class SeatRoutes:
         self._require_owner(request)
         approval, answer = request.match_info["approval"], await _body(request, _Answer)
         seat = self._seat_of(approval)
-        await seat.approvals.answer(
-            approval, Decision(granted=answer.granted, reason=answer.reason)
-        )
+        seat.approvals.answer(approval, Decision(granted=answer.granted, reason=answer.reason))
         return web.json_response({"approval": approval, "granted": answer.granted})
 
     # -- how ------------------------------------------------------------------------------------

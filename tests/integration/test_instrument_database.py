@@ -79,6 +79,117 @@ async def test_changes_stay_and_say_what_they_did(database: AppDatabase) -> None
     assert plan.columns == ("QUERY PLAN",)
 
 
+# -- where nothing may be changed yet ------------------------------------------------------------
+
+
+async def test_what_only_looks_is_answered_the_same_where_nothing_may_be_changed(
+    database: AppDatabase,
+) -> None:
+    for sql, columns in (
+        ("SELECT n FROM generate_series(1, 3) n;", ("n",)),
+        ("SHOW max_connections", ("max_connections",)),
+        ("EXPLAIN (ANALYZE, BUFFERS) SELECT count(*) FROM messages", ("QUERY PLAN",)),
+        ("WITH few AS (VALUES (1), (2)) TABLE few", ("column1",)),
+        ("SELECT pid, state FROM pg_stat_activity", ("pid", "state")),
+    ):
+        found = await database.query(sql, max_rows=2, timeout_s=PATIENT_S, read_only=True)
+        assert found.columns == columns
+        assert found.rows
+
+
+TRICKS = (
+    "INSERT INTO untouched VALUES (2)",
+    "INSERT INTO untouched VALUES (2) RETURNING n",
+    "WITH more AS (INSERT INTO untouched VALUES (2) RETURNING n) SELECT * FROM more",
+    "UPDATE untouched SET n = 2 RETURNING n",
+    "SELECT * FROM untouched FOR UPDATE",
+    "SELECT 2 AS n INTO others",
+    "CREATE TABLE others (n int)",
+    "CREATE TEMP TABLE others (n int)",
+    "CREATE INDEX CONCURRENTLY ON untouched (n)",
+    "TRUNCATE untouched",
+    "VACUUM FULL untouched",
+    "ANALYZE untouched",
+    "REINDEX TABLE untouched",
+    "COPY untouched FROM STDIN",
+    "LOCK TABLE untouched IN ACCESS EXCLUSIVE MODE",
+    "EXPLAIN ANALYZE INSERT INTO untouched VALUES (2)",
+    "SELECT nextval('counted'), 1",
+    "SELECT setval('counted', 100)",
+    # out of the transaction, or its mode
+    "SET TRANSACTION READ WRITE; INSERT INTO untouched VALUES (2)",
+    "COMMIT; INSERT INTO untouched VALUES (2)",
+    "ROLLBACK AND CHAIN; INSERT INTO untouched VALUES (2) RETURNING n",
+    "SELECT 1; COMMIT; BEGIN READ WRITE; INSERT INTO untouched VALUES (2); COMMIT",
+    "/* ; */ COMMIT /* ; */ ; INSERT INTO untouched VALUES (2)",
+    "SET default_transaction_read_only = off",
+    "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+    "COMMIT",
+    "DO $$ BEGIN SET TRANSACTION READ WRITE; INSERT INTO untouched VALUES (2); END $$",
+    "DO $$ BEGIN COMMIT; INSERT INTO untouched VALUES (2); COMMIT; END $$",
+    "SELECT set_config('transaction_read_only', 'off', true)",
+    "WITH free AS MATERIALIZED (SELECT set_config('transaction_read_only', 'off', false)), "
+    "more AS (INSERT INTO untouched SELECT 2 FROM free RETURNING n) SELECT * FROM more, free",
+    "SELECT written()",
+    "EXPLAIN ANALYZE SELECT written()",
+    "CALL committed(1)",
+    # neither a read nor a write
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user",
+    "SELECT PG_Cancel_Backend(pid) FROM pg_stat_activity WHERE usename = current_user",
+    'SELECT U&"pg\\005fterminate_backend"(pid) FROM pg_stat_activity',
+    "SELECT query_to_xml('SELECT pg_ter' || 'minate_backend(' || pid || ')', true, true, '') "
+    "FROM pg_stat_activity WHERE usename = current_user",
+)
+_FUNCTIONS = """
+CREATE OR REPLACE FUNCTION written() RETURNS int LANGUAGE plpgsql AS
+  'BEGIN SET TRANSACTION READ WRITE; INSERT INTO untouched VALUES (2); RETURN 2; END';
+CREATE OR REPLACE PROCEDURE committed(INOUT n int) LANGUAGE plpgsql AS
+  'BEGIN COMMIT; SET TRANSACTION READ WRITE; INSERT INTO untouched VALUES (2); COMMIT; END'
+"""
+
+
+@pytest.mark.parametrize("sql", TRICKS)
+async def test_where_nothing_may_be_changed_no_trick_changes_anything(
+    database: AppDatabase, server: Server, sql: str
+) -> None:
+    prepared = (
+        "DROP TABLE IF EXISTS untouched; CREATE TABLE untouched AS SELECT 1 AS n; "
+        "CREATE SEQUENCE IF NOT EXISTS counted; " + _FUNCTIONS
+    )
+    await database.query(prepared, max_rows=1, timeout_s=PATIENT_S)
+    async with AsyncExitStack() as stack:
+        # The app's own session, which goes on.
+        theirs = await asyncpg.connect(server.addresses.app_dsn)
+        stack.push_async_callback(theirs.close)
+        before = await theirs.fetchval("SELECT last_value FROM counted")
+        with pytest.raises(ToolError):
+            await database.query(sql, max_rows=9, timeout_s=PATIENT_S, read_only=True)
+        assert await theirs.fetchval("SELECT array_agg(n) FROM untouched") == [1]
+        assert await theirs.fetchval("SELECT to_regclass('others')") is None
+        assert await theirs.fetchval("SELECT last_value FROM counted") == before
+    await _until_none_is_left(server)
+
+
+@pytest.mark.parametrize(
+    "sql", ["EXPLAIN ANALYZE CREATE TABLE others AS SELECT 1", "SELECT lo_create(4711)"]
+)
+async def test_what_postgres_lets_through_all_the_same_is_undone(
+    database: AppDatabase, server: Server, sql: str
+) -> None:
+    with suppress(ToolError):
+        await database.query(sql, max_rows=9, timeout_s=PATIENT_S, read_only=True)
+    assert await server.fetchval("SELECT to_regclass('others')") is None
+    assert await server.fetchval("SELECT count(*) FROM pg_largeobject_metadata") == 0
+
+
+async def test_a_refusal_to_change_anything_says_what_may_be_done(database: AppDatabase) -> None:
+    for sql in ("DELETE FROM messages", "DELETE FROM messages RETURNING *"):
+        with pytest.raises(ToolError, match=r"until a plan is filed .* SELECT, SHOW, EXPLAIN"):
+            await database.query(sql, max_rows=1, timeout_s=PATIENT_S, read_only=True)
+    with pytest.raises(ToolError, match="syntax error"):
+        await database.query("SELEC 1", max_rows=1, timeout_s=PATIENT_S, read_only=True)
+
+
 async def test_an_error_says_what_postgres_says(database: AppDatabase) -> None:
     with pytest.raises(ToolError, match=r'relation "mesages" does not exist(.|\n)*at character 15'):
         await database.query("SELECT * FROM mesages", max_rows=1, timeout_s=PATIENT_S)

@@ -175,3 +175,16 @@ def test_what_is_played_again_must_be_a_campaign_beside_it(run: RunFolder, recor
     with pytest.raises(UsageError, match="to play again"):
         ready(run, plan_of("replay", recording=recording), RigOptions())
     ready(run, plan_of("replay", recording="past"), RigOptions())
+
+
+def test_no_operator_with_tools_works_in_a_folder_that_is_called_after_a_profile(
+    run: RunFolder,
+) -> None:
+    plan = plan_of("external")
+    profile = replace(plan.profiles[0], id="stale_cache")
+    plan = replace(plan, profiles=(profile,))
+    named = RunFolder(path=run.path.parent / "try-Stale-Cache-2")
+    with pytest.raises(UsageError, match="says the name of the profile stale_cache"):
+        ready(named, plan, RigOptions())
+    ready(run, plan, RigOptions())
+    ready(named, replace(plan, operator="reference"), RigOptions())

@@ -67,7 +67,7 @@ async def test_a_deployment_is_approved_made_and_the_ticket_resolved() -> None:
     assert seat is not None
     deploying = asyncio.create_task(seat.call("deploy", {"message": "An index"}))
     await until(lambda: bool(seat.approvals.waiting))
-    await seat.approvals.answer(seat.approvals.waiting[0].approval, Decision(granted=True))
+    seat.approvals.answer(seat.approvals.waiting[0].approval, Decision(granted=True))
     deployed = (await deploying).answer
     assert not deployed.is_error, deployed.text
     wrong = (await seat.call("deploy", {"nonsense": 1})).answer
@@ -95,7 +95,7 @@ async def test_a_client_that_leaves_during_a_deployment_does_not_end_it() -> Non
     bench.may_finish.clear()
     deploying = asyncio.create_task(seat.call("deploy", {"message": "An index"}))
     await until(lambda: bool(seat.approvals.waiting))
-    await seat.approvals.answer(seat.approvals.waiting[0].approval, Decision(granted=True))
+    seat.approvals.answer(seat.approvals.waiting[0].approval, Decision(granted=True))
     await bench.begun.wait()
     deploying.cancel()
     await asyncio.gather(deploying, return_exceptions=True)

@@ -11,7 +11,7 @@ from operators.session import Session
 from operators.toolbox.approvals import Decision
 
 from campaign.errors import AccessError, BusyError, HarnessError, NotFoundError
-from campaign.model import ApprovalAnswered, ApprovalAsked, SessionOutcome, SessionResult, Spend
+from campaign.model import ApprovalAnswered, SessionOutcome, SessionResult, Spend
 from campaign.ports import PortError
 from campaign.seats import Taken
 from campaign.testing.virtual import play
@@ -355,22 +355,15 @@ def test_a_call_waits_for_a_persons_word(granted: bool) -> None:  # noqa: FBT001
         assert (call.approval, call.tool) == ("T001-s1-a1", "deploy")
         await asyncio.sleep(60)
         assert not calling.done()
-        await seat.approvals.answer(call.approval, Decision(granted=granted, reason="not now"))
+        seat.approvals.answer(call.approval, Decision(granted=granted, reason="not now"))
         with pytest.raises(NotFoundError):
-            await seat.approvals.answer(call.approval, Decision(granted=True))
+            seat.approvals.answer(call.approval, Decision(granted=True))
         text = (await calling).answer.text
         assert text == ("deploy is done" if granted else "refused: not now")
         await seat.call("resolve", {"root_cause": "x"})
 
     run(campaign, work())
-    asked, answered = (
-        next(event for event in campaign.events if isinstance(event, kind))
-        for kind in (ApprovalAsked, ApprovalAnswered)
-    )
-    assert isinstance(asked, ApprovalAsked)
-    assert asked.arguments == {"message": "an index"}
-    assert isinstance(answered, ApprovalAnswered)
-    assert (answered.granted, answered.reason) == (granted, "not now")
+    assert not any(isinstance(event, ApprovalAnswered) for event in campaign.events)
 
 
 def test_a_session_that_ends_while_a_call_waits_for_approval_grants_nothing() -> None:

@@ -2,12 +2,16 @@
 
 One statement gives rows, fetched no further than asked for; several at once are run as they are,
 and none of their rows are shown. What the role may not do, Postgres refuses: it is no superuser.
+
+Where nothing may be changed yet, there is one statement, in a transaction that is read-only, has
+its snapshot already (from then on Postgres lets nobody make it another one), and is rolled back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -35,6 +39,16 @@ _TOO_MANY = (
     "That is a symptom: look at who holds them from the app's side"
 )
 
+_LOOK_ONLY = (
+    "refused: nothing may be changed until a plan is filed (file_plan). Until then one statement "
+    "is run at a time, and only one that reads and gives rows: SELECT, SHOW, EXPLAIN"
+)
+#: what a transaction that is read-only does not stop: ending the app's own sessions, by name or by
+#: what runs a text as SQL. DO cannot be used either: it gives no rows
+_ACTS = re.compile(
+    r"pg_(terminate|cancel)_backend|u&\"|query_to_xml|\bts_(stat|rewrite)\b", re.IGNORECASE
+)
+
 
 class AppDatabase:
     """Implements `operators.toolbox.instruments.Database`."""
@@ -48,7 +62,9 @@ class AppDatabase:
         self._port = int(query.get("port", ["5432"])[0])
         self._socket = Path(query["host"][0]) / f".s.PGSQL.{self._port}"
 
-    async def query(self, sql: str, *, max_rows: int, timeout_s: float) -> Rows:
+    async def query(
+        self, sql: str, *, max_rows: int, timeout_s: float, read_only: bool = False
+    ) -> Rows:
         """See the protocol.
 
         Raises:
@@ -56,12 +72,15 @@ class AppDatabase:
             PermissionError: the role may not do that.
         """
         _require_plain(sql)
+        if read_only and _ACTS.search(sql):
+            raise ToolError(_LOOK_ONLY)
+        run = _look if read_only else _run
         async with relay(self._socket, limit_bytes=ANSWER_BYTES) as way:
             connection = await self._connect(way, timeout_s)
             pid = connection.get_server_pid()
             try:
                 async with asyncio.timeout(timeout_s + _GRACE_S):
-                    return await _run(connection, sql, max_rows=max_rows)
+                    return await run(connection, sql, max_rows=max_rows)
             except (TimeoutError, asyncpg.QueryCanceledError) as error:
                 raise ToolError(
                     f"the statement took longer than {timeout_s:g} s and was cancelled: "
@@ -69,6 +88,8 @@ class AppDatabase:
                 ) from error
             except asyncpg.InsufficientPrivilegeError as error:
                 raise PermissionError(_told(error)) from error
+            except asyncpg.ReadOnlySQLTransactionError as error:
+                raise ToolError(f"{_LOOK_ONLY} ({error})") from error
             except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
                 raise ToolError(_broken(error, way)) from error
             except asyncpg.PostgresError as error:
@@ -142,11 +163,40 @@ async def _run(connection: Any, sql: str, *, max_rows: int) -> Rows:
         status = await connection.execute(sql)
         return _rows((), [], status=status, max_rows=max_rows, began=began)
     async with connection.transaction():
-        cursor = await statement.cursor()
-        found = await cursor.fetch(max_rows + 1)
-        status = statement.get_statusmsg()
-    columns = tuple(attribute.name for attribute in attributes)
-    return _rows(columns, found, status=status, max_rows=max_rows, began=began)
+        return await _fetched(statement, max_rows=max_rows, began=began)
+
+
+async def _look(connection: Any, sql: str, *, max_rows: int) -> Rows:
+    """One statement, whose transaction it can neither change nor outlive.
+
+    Several at once cannot be prepared.
+    """
+    began = time.monotonic()
+    await connection.execute("BEGIN READ ONLY; SELECT 1")
+    try:
+        try:
+            statement = await connection.prepare(sql)
+        except asyncpg.PostgresSyntaxError as error:
+            if "multiple commands" not in str(error):
+                raise
+            raise ToolError(_LOOK_ONLY) from error
+        if not statement.get_attributes():
+            raise ToolError(_LOOK_ONLY)
+        return await _fetched(statement, max_rows=max_rows, began=began)
+    finally:
+        # Closing would do it as well, unless it cannot be closed.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await connection.execute("ROLLBACK")
+
+
+async def _fetched(statement: Any, *, max_rows: int, began: float) -> Rows:
+    """Within a transaction."""
+    cursor = await statement.cursor()
+    found = await cursor.fetch(max_rows + 1)
+    columns = tuple(attribute.name for attribute in statement.get_attributes())
+    return _rows(
+        columns, found, status=statement.get_statusmsg(), max_rows=max_rows, began=began
+    )
 
 
 def _rows(

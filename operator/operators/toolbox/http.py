@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from operators.toolbox.answer import Answer
 from operators.toolbox.bounds import head, one_line, plain
+from operators.toolbox.errors import ToolError
 from operators.toolbox.instruments import AppRequest
 from operators.toolbox.tool import Arguments, Tool, Work
 
@@ -21,6 +22,9 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _PATH = re.compile(r"/(?!/)[\x21-\x7e]*")
 #: they belong to the connection, which is not the caller's
 _NOT_YOURS = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te"}
+
+#: what may be asked before there is a plan, where one has to be filed
+_LOOKS = frozenset({"GET", "HEAD"})
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -124,6 +128,11 @@ def _as_text(body: Any) -> str:
 
 
 async def _request(work: Work, arguments: HttpArguments) -> Answer:
+    if arguments.method not in _LOOKS and not work.may_change():
+        raise ToolError(
+            f"{arguments.method} is refused until a plan is filed: look with GET and HEAD, file "
+            "what you mean to do by file_plan, then call this again"
+        )
     request = arguments.request(user_header=work.user_header)
     answered = await work.instruments.app.request(request)
     headers = [

@@ -82,7 +82,10 @@ class Rows:
 class Database(Protocol):
     """The app's database, as the app's own role."""
 
-    async def query(self, sql: str, *, max_rows: int, timeout_s: float) -> Rows: ...
+    async def query(
+        self, sql: str, *, max_rows: int, timeout_s: float, read_only: bool = False
+    ) -> Rows:
+        """`read_only`: one statement that looks and changes nothing; any other is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

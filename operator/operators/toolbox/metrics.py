@@ -149,6 +149,7 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _value(value: float) -> str:
+    value = float(value)  # a whole number may come as an int, which knows no is_integer before 3.12
     if value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004 - where a float still counts by one
         return str(int(value))
     return f"{value:.6g}"
@@ -184,7 +185,9 @@ QUERY = Tool(
     description="""\
 Ask for metrics in PromQL: their value at one moment (at, or now), or over a range (start, end, \
 step_s). Answers one line a series: labels, then the value; over a range the points, or, when \
-there are many, min, avg, max, first and last. What clients see is measured outside of the app.
+there are many, min, avg, max, first and last.
+A selector without a name, such as {method="GET"}, sees only what is measured from outside of the \
+app (by its clients, of its database), unless it says job="app"; with a name it sees either.
 Limits: 100 series, 1000 points each; samples are taken each second, so that rate(…[10s]) works.
 Examples: {"query": "rate(process_cpu_seconds_total[10s])"}
 {"query": "process_open_fds", "start": "-5m", "end": "now", "step_s": 15}

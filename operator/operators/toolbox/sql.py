@@ -35,7 +35,10 @@ class SqlArguments(Arguments):
 
 async def _sql(work: Work, arguments: SqlArguments) -> Answer:
     rows = await work.instruments.database.query(
-        arguments.query, max_rows=arguments.max_rows, timeout_s=arguments.timeout_s
+        arguments.query,
+        max_rows=arguments.max_rows,
+        timeout_s=arguments.timeout_s,
+        read_only=not work.may_change(),
     )
     return Answer(text=table(rows))
 

@@ -64,6 +64,8 @@ class Work:
     user_header: str
     #: names the session's next deployment
     next_deployment: Callable[[], str]
+    #: whether anything may be changed: not before a plan, where one has to be filed
+    may_change: Callable[[], bool]
     given_instruments: Instruments | None = None
     given_shell: Shell | None = None
     deed: Deed = field(default_factory=Deed)
