@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from operators import (
     RepairBook,
 )
 from operators.agent import AgentKit, AgentOperator
-from operators.claude import ClaudeSetupError, claude_driver, read_api_key
-from operators.command import AdapterError, CommandDriver, load_adapter
 from operators.external import ExternalDriver, Seats, expected_tools
 from operators.prices import Prices
 from operators.replaying import ReplayDriver
@@ -28,7 +25,6 @@ from operators.session import Driver
 from operators.toolbox import Instruments
 from operators.trace.folder import TRACES
 
-from campaign.adapters.agents import AgentProcesses
 from campaign.adapters.instruments import Places, open_instruments
 from campaign.adapters.journal import open_reader
 from campaign.errors import UsageError
@@ -136,22 +132,16 @@ def _unless_below_usr(prefix: Path) -> Path | None:
 
 
 async def _driver(plan: Plan, premises: Premises, prices: Prices) -> Driver:
-    options, key_file = plan.operator_options, premises.options.api_key_file
+    options = plan.operator_options
     match plan.operator:
         case "claude":
-            try:
-                return claude_driver(
-                    options, environment=os.environ, key_file=key_file, price=prices.cost_usd
-                )
-            except ClaudeSetupError as error:
-                raise UsageError(str(error)) from error
+            from campaign import drivers  # noqa: PLC0415 - see there
+
+            return drivers.claude(options, premises.options, prices)
         case "command":
-            try:
-                adapter = load_adapter(options.agent)
-            except AdapterError as error:
-                raise UsageError(str(error)) from error
-            runner = AgentProcesses(key_of=_key_of(key_file), confined=premises.options.sandbox)
-            return CommandDriver(adapter, runner, prices=prices)
+            from campaign import drivers  # noqa: PLC0415 - see there
+
+            return drivers.command(options, premises.options, prices)
         case "external":
             premises.seats.expect(expected_tools(options))
             return ExternalDriver(seats=premises.seats)
@@ -161,32 +151,20 @@ async def _driver(plan: Plan, premises: Premises, prices: Prices) -> Driver:
             raise UsageError(f"unknown operator: {plan.operator}")
 
 
+def _secrets(plan: Plan, options: RigOptions) -> frozenset[str]:
+    if plan.operator not in ("claude", "command"):
+        return frozenset()
+    from campaign import drivers  # noqa: PLC0415 - see there
+
+    return drivers.secrets(options)
+
+
 async def _replay(plan: Plan, premises: Premises) -> ReplayDriver:
     assert plan.operator_options.recording is not None  # noqa: S101 - the order was checked
     recording = find_run(premises.run.path.parent, plan.operator_options.recording)
     async with open_reader(recording.journal) as journal:
         recorded = recorded_sessions(await journal.read())
     return ReplayDriver(replay_book(recorded, plan))
-
-
-def _key_of(key_file: Path | None) -> Callable[[str], str | None]:
-    """A file stands in for the variable that a preset asks for."""
-
-    def key(name: str) -> str | None:
-        if key_file is not None:
-            return read_api_key(key_file, os.environ)
-        return os.environ.get(name)
-
-    return key
-
-
-def _secrets(plan: Plan, options: RigOptions) -> frozenset[str]:
-    """What must be in no trace, whatever the agent says."""
-    known = {os.environ.get(name, "") for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")}
-    if options.api_key_file is not None and plan.operator in ("claude", "command"):
-        with suppress(ClaudeSetupError):
-            known.add(read_api_key(options.api_key_file, os.environ))
-    return frozenset(filter(None, known))
 
 
 def repair_book(

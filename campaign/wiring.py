@@ -111,6 +111,9 @@ class WorkspaceTools:
     async def diff(self, before: str, after: str) -> str:
         return await self.rig.workspace.diff(before, after)
 
+    async def running(self) -> str:
+        return self.rig.revision
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArchive:

@@ -7,7 +7,6 @@ import secrets
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from campaign.cli.common import RunsOption, tell
 from campaign.cli.operator_common import (
@@ -17,7 +16,6 @@ from campaign.cli.operator_common import (
     find_member,
     read_token,
 )
-from campaign.joining.mcp_server import PATH, SessionServer
 
 _LOOPBACK = "127.0.0.1"
 
@@ -41,6 +39,11 @@ def mcp(
     bearer token; without one, a token is made up and shown. With RATCHET_SESSION_TOKEN it serves
     that one session.
     """
+    # Half a second that no other command should take.
+    import uvicorn  # noqa: PLC0415
+
+    from campaign.joining.mcp_server import PATH, SessionServer  # noqa: PLC0415
+
     server = SessionServer(find_member(runs, url, token_file, session_only=True))
     if http is None:
         asyncio.run(server.serve_stdio())

@@ -38,7 +38,7 @@ class OperatorOptions:
 
     persona: Persona = "baseline"
     memory: Memory = "history"
-    #: edits, shell commands and deployments are refused until a plan is filed
+    #: whatever changes files, data or what runs is refused until a plan is filed
     plan_mode: bool = False
     #: the tools whose every call waits for a person's approval
     approve: tuple[str, ...] = ()
