@@ -10,8 +10,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from operators.claude import ClaudeDriver, ClaudeSetupError, claude_driver, read_api_key
-from operators.command import AdapterError, CommandDriver, load_adapter
+from operators.claude import (
+    DEFAULT_MODEL,
+    ClaudeDriver,
+    ClaudeSetupError,
+    claude_driver,
+    read_api_key,
+)
+from operators.command import (
+    AdapterError,
+    AgentAdapter,
+    CommandDriver,
+    RunnerError,
+    load_adapter,
+)
 from operators.prices import Prices
 
 from campaign.adapters.agents import AgentProcesses
@@ -19,25 +31,42 @@ from campaign.errors import UsageError
 from campaign.model import OperatorOptions
 from campaign.rig import RigOptions
 
+__all__ = ["DEFAULT_MODEL", "claude", "command", "require_agent", "secrets"]
+
 
 def claude(options: OperatorOptions, rig: RigOptions, prices: Prices) -> ClaudeDriver:
-    """Raises UsageError: no key, no such provider here."""
+    """Raises UsageError: no key, no model chosen, no such provider here."""
     try:
         return claude_driver(
             options, environment=os.environ, key_file=rig.api_key_file, price=prices.cost_usd
         )
     except ClaudeSetupError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"operator claude cannot begin: {error}") from error
 
 
 def command(options: OperatorOptions, rig: RigOptions, prices: Prices) -> CommandDriver:
     """Raises UsageError: there is no such agent, or what is wrong with its adapter file."""
+    return CommandDriver(_adapter(options), _agents(rig), prices=prices)
+
+
+def require_agent(options: OperatorOptions, rig: RigOptions) -> AgentAdapter:
+    """The agent's adapter, when the agent could be run.
+
+    Raises:
+        UsageError: there is no such agent, what is wrong with its adapter file, or what is missing.
+    """
+    adapter = _adapter(options)
+    if options.provider != "anthropic":
+        raise UsageError(
+            f"{adapter.title} reaches its model by its adapter's model_api, not by "
+            f"{options.provider}",
+            hint="leave --provider out; --base-url names another place of the same protocol",
+        )
     try:
-        adapter = load_adapter(options.agent)
-    except AdapterError as error:
-        raise UsageError(str(error)) from error
-    runner = AgentProcesses(key_of=_key_of(rig.api_key_file), confined=rig.sandbox)
-    return CommandDriver(adapter, runner, prices=prices)
+        _agents(rig).require(adapter)
+    except (RunnerError, ClaudeSetupError) as error:
+        raise UsageError(f"operator command cannot begin: {error}") from error
+    return adapter
 
 
 def secrets(rig: RigOptions) -> frozenset[str]:
@@ -47,6 +76,17 @@ def secrets(rig: RigOptions) -> frozenset[str]:
         with suppress(ClaudeSetupError):
             known.add(read_api_key(rig.api_key_file, os.environ))
     return frozenset(filter(None, known))
+
+
+def _adapter(options: OperatorOptions) -> AgentAdapter:
+    try:
+        return load_adapter(options.agent)
+    except AdapterError as error:
+        raise UsageError(str(error)) from error
+
+
+def _agents(rig: RigOptions) -> AgentProcesses:
+    return AgentProcesses(key_of=_key_of(rig.api_key_file), confined=rig.sandbox)
 
 
 def _key_of(key_file: Path | None) -> Callable[[str], str | None]:

@@ -16,6 +16,7 @@ from campaign.errors import HarnessError, UsageError
 from campaign.machine import Campaign, fold, step
 from campaign.model import Event, Plan
 from campaign.orders import read_catalogue
+from campaign.preflight import require_boundary
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
 from campaign.shell import Observer, Shell
@@ -53,7 +54,8 @@ async def play(performance: Performance) -> Campaign:
     """Play to the end or to a stop; nothing runs when it returns.
 
     Raises:
-        UsageError: another process plays it, or there is nothing to take up.
+        UsageError: another process plays it, there is nothing to take up, or its operator may not
+            work without a sandbox.
         HarnessError: the journal cannot be trusted or written.
     """
     try:
@@ -74,13 +76,20 @@ async def _play(performance: Performance) -> Campaign:
         plan = campaign.plan if campaign is not None else performance.plan
         if plan is None:
             raise UsageError(f"campaign {run.name} has no events yet", hint="start it anew")
+        options = performance.options
+        require_boundary(
+            plan.operator,
+            confined=options.sandbox,
+            allowed=options.allow_unsandboxed_operator,
+            why="it is switched off",
+        )
         if plan.operator == "external":
             performance.on_external()
         catalogue = read_catalogue(plan.target)
         rig = Rig(
             run=run,
             catalogue=catalogue,
-            options=performance.options,
+            options=options,
             registry=performance.registry,
         )
         cleanup.push_async_callback(rig.stop)
@@ -91,7 +100,7 @@ async def _play(performance: Performance) -> Campaign:
             plan,
             run=run,
             catalogue=catalogue,
-            options=performance.options,
+            options=options,
             seats=performance.seats,
             repairs=performance.repairs,
         )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from campaign.doctor import Check, run_checks
 from campaign.errors import UsageError
 from campaign.model import Plan
+from campaign.operator_needs import require_operator_needs
 from campaign.orders import SCRIPTED
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, list_runs, require_reachable, require_unused
@@ -61,7 +60,8 @@ async def require_operator_ready(
     )
     _require_no_hint(run, plan)
     _require_recording(run, plan)
-    _require_key(plan, options)
+    if plan.operator not in SCRIPTED:
+        require_operator_needs(plan, options)
 
 
 def require_boundary(operator: str, *, confined: bool, allowed: bool, why: str) -> None:
@@ -117,18 +117,3 @@ def _require_recording(run: RunFolder, plan: Plan) -> None:
 def _is_beside(run: RunFolder, name: str) -> bool:
     """A campaign of the same folder: a name, never a way to anywhere else."""
     return name in {each.name for each in list_runs(run.path.parent)}
-
-
-def _require_key(plan: Plan, options: RigOptions) -> None:
-    """Only whether there is one: what it is worth only its provider can say."""
-    if plan.operator != "claude" or plan.operator_options.provider != "anthropic":
-        return
-    if file := options.api_key_file:
-        if not file.is_file() or not os.access(file, os.R_OK):
-            raise UsageError(f"--api-key-file: {file} cannot be read")
-        return
-    if not any(os.environ.get(name) for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")):
-        raise UsageError(
-            "operator claude needs an API key, and there is none",
-            hint="export ANTHROPIC_API_KEY, or name a file that holds it with --api-key-file",
-        )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
 from operators import (
     Deed,
     Equipment,
@@ -23,22 +24,26 @@ from operators.prices import Prices
 from operators.replaying import ReplayDriver
 from operators.session import Driver
 from operators.toolbox import Instruments
+from operators.trace import TraceLostError
 from operators.trace.folder import TRACES
 
 from campaign.adapters.instruments import Places, open_instruments
 from campaign.adapters.journal import open_reader
 from campaign.errors import UsageError
-from campaign.model import Plan
+from campaign.model import Assignment, Plan, SessionResult
 from campaign.operator_records import JournalRecords
-from campaign.ports import Journal, Operator, PortError
+from campaign.ports import Desk, Journal, Operator, PortError
 from campaign.price_files import read_prices
 from campaign.replayed_sessions import recorded_sessions, replay_book
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder, find_run
 from campaign.seeding import app_environments
 from campaign.stack import APP_ROLE
+from campaign.supervisor.environments import EnvironmentRefusedError, Environments
 from chaos_profiles import Catalogue
 from chaos_profiles.history import load_history
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +87,7 @@ async def operator_for(staffing: Staffing, premises: Premises) -> Operator:
             return await _agent(staffing, premises)
 
 
-async def _agent(staffing: Staffing, premises: Premises) -> AgentOperator:
+async def _agent(staffing: Staffing, premises: Premises) -> Operator:
     plan, prices = staffing.plan, read_prices()
     records = JournalRecords(journal=premises.journal, history=premises.rig.workspace)
 
@@ -102,7 +107,25 @@ async def _agent(staffing: Staffing, premises: Premises) -> AgentOperator:
         prices=prices,
         redact=_secrets(plan, premises.options),
     )
-    return AgentOperator(kit, await _driver(plan, premises, prices))
+    driver = await _driver(plan, premises, prices)
+    # Made now, it costs no ticket's time. What is wrong with it the stack will say.
+    with suppress(PortError, EnvironmentRefusedError):
+        await environment_for(app_environments(), staffing.catalogue.target.app_dir)
+    return OnRecord(operator=AgentOperator(kit, driver))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnRecord:
+    """An operator whose trace is ours to keep: one that is lost is no fault of the operator's."""
+
+    operator: Operator
+
+    async def work(self, assignment: Assignment, desk: Desk) -> SessionResult:
+        """Raises PortError: what it does cannot be kept."""
+        try:
+            return await self.operator.work(assignment, desk)
+        except TraceLostError as lost:
+            raise PortError("traces", str(lost)) from lost
 
 
 async def _places(premises: Premises) -> Places:
@@ -121,9 +144,25 @@ async def _places(premises: Premises) -> Places:
         database_dir=where.database.socket_dir,
         prometheus_url=where.prometheus_url,
         logs_dir=where.logs_dir,
-        python_environment=await environments.ensure(await rig.export(rig.revision)),
+        python_environment=await environment_for(environments, await rig.export(rig.revision)),
         interpreter_prefix=_unless_below_usr(Path(environments.interpreter.prefix)),
     )
+
+
+async def environment_for(environments: Environments, source: Path) -> Path:
+    """With what the app's tests need, unless the operator has asked for what is not to be had.
+
+    Raises:
+        PortError: not even what runs can be installed.
+    """
+    try:
+        return await environments.ensure(source, development=True)
+    except EnvironmentRefusedError as refused:
+        log.warning("no_tools_for_tests", reason=str(refused))
+    try:
+        return await environments.ensure(source)
+    except EnvironmentRefusedError as refused:
+        raise PortError("app", f"its requirements cannot be installed: {refused}") from refused
 
 
 def _unless_below_usr(prefix: Path) -> Path | None:

@@ -221,6 +221,9 @@ class Ward:
         assert before == after
         return ""
 
+    async def running(self) -> str:
+        return "the same"
+
     async def deploy(self, deployment: str, revision: str, source: Path) -> DeploymentOutcome:
         assert deployment
         assert revision
@@ -315,9 +318,12 @@ class _Database:
 
     ward: Ward
 
-    async def query(self, sql: str, *, max_rows: int, timeout_s: float) -> Rows:
+    async def query(
+        self, sql: str, *, max_rows: int, timeout_s: float, read_only: bool = False
+    ) -> Rows:
         assert max_rows
         assert timeout_s
+        assert isinstance(read_only, bool)
         ward, fault = self.ward, self.ward.fault
         ward._asked += 1
         if not ward.mended and ward._asked <= fault.refusals:

@@ -42,6 +42,7 @@ ASSIGNMENT = Assignment(
     session=1,
     budget=Budget(),
 )
+RUNNING = "fedcba98" * 5
 REVISION = "0123456789abcdef" * 2 + "01234567"
 
 FINE = CommandResult(exit_code=0, output="")
@@ -70,6 +71,8 @@ class Bench:
     happened: list[str] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     at: float = 100.0
+    #: the tree of the last commit
+    committed: str = ""
 
     def __post_init__(self) -> None:
         self.may_finish.set()
@@ -93,6 +96,7 @@ class Bench:
         if self.unfit:
             raise ToolError(self.unfit)
         self.happened.append("commit")
+        self.committed = await self.present_tree()
         return REVISION
 
     async def adopt(self, revision: str) -> None:
@@ -121,7 +125,11 @@ class Bench:
         return tree
 
     async def diff(self, before: str, after: str) -> str:
-        return f"diff {before} {after}\n"
+        after = self.committed if after == REVISION else after
+        return "" if before == after else f"diff {before} {after}\n"
+
+    async def running(self) -> str:
+        return RUNNING
 
     @property
     def actions(self) -> list[ActionTaken]:
@@ -202,8 +210,11 @@ class Panel:
         return answer
 
     # The database.
-    async def query(self, sql: str, *, max_rows: int, timeout_s: float) -> Rows:
-        rows: Rows = await self._answer((sql, max_rows, timeout_s))
+    async def query(
+        self, sql: str, *, max_rows: int, timeout_s: float, read_only: bool = False
+    ) -> Rows:
+        asked = (sql, max_rows, timeout_s)
+        rows: Rows = await self._answer((*asked, "read only") if read_only else asked)
         return rows
 
     # Logs.
@@ -239,6 +250,9 @@ class Panel:
 
     # Shells.
     def open(self) -> AbstractAsyncContextManager[Shell]:
+        raise AssertionError
+
+    def open_to_look(self) -> AbstractAsyncContextManager[Shell | None]:
         raise AssertionError
 
     @property

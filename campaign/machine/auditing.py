@@ -61,7 +61,8 @@ def gates_finished(campaign: Campaign, event: GatesFinished) -> Step:
     if not _is_current(campaign, event.audit):
         return Step(campaign)
     if lost := _lost(campaign):
-        return transitions.unresolved(campaign, lost, at=event.at)
+        assert isinstance(campaign.phase, Auditing)  # noqa: S101 - _is_current says so
+        return transitions.unresolved(campaign, lost, at=event.at, lost=campaign.phase.broken)
     if doubt := _doubt(campaign):
         verdict = Inconclusive(fault=GATES, reason=doubt)
         return transitions.close(campaign, verdict, at=event.at)

@@ -202,6 +202,8 @@ def _repairing(
     campaign: Campaign, phase: Repairing, event: Evaluated, before: tuple[Reading, ...]
 ) -> Step:
     """One incident may violate more than what it was detected by; all of it must recover."""
+    if phase.load_id:
+        return Step(campaign)
     at = event.at
     since = campaign.trial.full_load_at or campaign.trial.started_at
     streaks = _streaks(campaign, phase, before, since=since)
@@ -234,7 +236,8 @@ def _recovering(campaign: Campaign, phase: Recovering, event: Evaluated) -> Step
     if clean is not None or at - waited_from < _patience_s(timings, trial):
         return Step(campaign.evolve(phase=phase))
     names = watching.red_now(campaign.readings) or trial.violated
-    return _out_of_patience(campaign, phase, event, regressions.not_recovered(campaign, names))
+    reason = regressions.not_recovered(campaign, names)
+    return _out_of_patience(campaign, phase, event, reason, lost=names)
 
 
 def _patience_s(timings: Timings, trial: TrialRecord) -> float:
@@ -253,7 +256,7 @@ def _confirming(
     phase = replace(phase, streaks=_streaks(campaign, phase, before, since=phase.applied_at))
     if names := watching.violated(phase.streaks):
         reason = regressions.relapse(campaign, names, f"at {phase.stage} load")
-        return transitions.unresolved(campaign, reason, at=event.at)
+        return transitions.unresolved(campaign, reason, at=event.at, lost=names)
     phase = _watched(campaign, phase, event)
     return _confirmed(campaign, phase, event, on_for=on_for)
 
@@ -295,17 +298,24 @@ def _confirmed(campaign: Campaign, phase: Confirming, event: Evaluated, *, on_fo
     patience = enough + _PATIENCE_PERIODS * timings.clean_period_s
     if clean is not None or on_for < patience:
         return Step(campaign.evolve(phase=phase))
-    return _out_of_patience(campaign, phase, event, f"never steady at {phase.stage} load")
+    reason = f"never steady at {phase.stage} load"
+    names = watching.red_now(campaign.readings)
+    return _out_of_patience(campaign, phase, event, reason, lost=names)
 
 
 def _out_of_patience(
-    campaign: Campaign, phase: Recovering | Confirming, event: Evaluated, lost: str
+    campaign: Campaign,
+    phase: Recovering | Confirming,
+    event: Evaluated,
+    reason: str,
+    *,
+    lost: tuple[str, ...],
 ) -> Step:
     """Red a short while ago: lost. What could not be measured is the harness's fault."""
     doubt = watching.doubt(campaign.readings, event.missing, must_hold=_must_hold(campaign, phase))
     recent_s = campaign.plan.timings.clean_period_s
     red = phase.red_at is not None and event.at - phase.red_at <= recent_s
     if red or doubt is None:
-        return transitions.unresolved(campaign, lost, at=event.at)
+        return transitions.unresolved(campaign, reason, at=event.at, lost=lost)
     verdict = Inconclusive(fault=doubt.fault, reason=doubt.reason)
     return transitions.close(campaign, verdict, at=event.at)

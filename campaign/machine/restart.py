@@ -95,7 +95,11 @@ def offer_again(campaign: Campaign) -> tuple[ApplyLoad, ...]:
         case Snapshotting() as phase:
             return (ApplyLoad(id=phase.load_id, trial=trial, load=campaign.load),)
         case _:
-            return (ApplyLoad(id=f"t{trial}-again", trial=trial, load=campaign.load),)
+            return (ApplyLoad(id=_again(campaign), trial=trial, load=campaign.load),)
+
+
+def _again(campaign: Campaign) -> str:
+    return f"t{campaign.trial.index}-again"
 
 
 def _take_up(campaign: Campaign, *, at: float) -> Step:  # noqa: C901, PLR0911 - one case a phase
@@ -110,7 +114,10 @@ def _take_up(campaign: Campaign, *, at: float) -> Step:  # noqa: C901, PLR0911 -
         case Disturbed():
             return transitions.enter_disturbed(campaign, at=at)
         case Repairing() as phase:
-            return _under_load(campaign, sessions.take_up_repair(campaign, phase, at=at))
+            taken_up = sessions.take_up_repair(
+                campaign, phase, load_id=_again(campaign), at=at
+            )
+            return _under_load(campaign, taken_up)
         case Recovering():
             return _under_load(campaign, transitions.recover_again(campaign, at=at))
         case Confirming():

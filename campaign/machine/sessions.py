@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from campaign.machine import transitions
+from campaign.machine import budgets, transitions
 from campaign.machine.state import Campaign, Step
 from campaign.model import (
     ActionTaken,
@@ -97,14 +97,26 @@ def session_ended(campaign: Campaign, event: SessionEnded) -> Step:
     if event.outcome is SessionOutcome.RESOLVED and campaign.trial.resolved_at is None:
         campaign = campaign.with_trial(resolved_at=event.at)
     assert isinstance(campaign.phase, Repairing)  # noqa: S101 - _is_current says so
-    end = f"{event.outcome} ({event.reason})" if event.reason else str(event.outcome)
+    end = transitions.session_end(event.outcome, event.reason)
     return transitions.enter_recovering(
         campaign, at=event.at, session_end=end, clean=campaign.phase.clean_since
     )
 
 
-def take_up_repair(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
-    """After a crash: a fresh session, unless the ticket was resolved already."""
+def take_up_repair(campaign: Campaign, phase: Repairing, *, load_id: str, at: float) -> Step:
+    """After a crash: a fresh session once the load is back, unless the ticket was resolved already.
+
+    `load_id`: the load that is about to be offered again.
+    """
     if campaign.trial.resolved_at is not None:
         return transitions.enter_recovering(campaign, at=at, session_end="resolved", clean=None)
-    return transitions.start_session(campaign, at=at, deadline=phase.deadline)
+    if budgets.used_up(campaign):
+        return transitions.start_session(campaign, at=at, deadline=phase.deadline)
+    waiting = replace(phase, since=at, load_id=load_id, clean_since=None, streaks={})
+    return Step(campaign.evolve(phase=waiting))
+
+
+def load_is_back(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
+    """A session never sees a service that nobody uses; what that took is not its time."""
+    deadline = phase.deadline + max(0.0, at - phase.since)
+    return transitions.start_session(campaign, at=at, deadline=deadline)

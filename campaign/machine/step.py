@@ -41,6 +41,7 @@ from campaign.model import (
     PauseRequested,
     PlanFiled,
     Preparing,
+    Repairing,
     Resumed,
     SessionEnded,
     SnapshotTaken,
@@ -196,6 +197,8 @@ def _load_applied(campaign: Campaign, event: LoadApplied) -> Step:
     match phase:
         case Healing():
             return transitions.healed(campaign, phase, at=event.at)
+        case Repairing():
+            return sessions.load_is_back(campaign, phase, at=event.at)
         case Snapshotting():
             return snapshots.load_is_off(campaign, phase, at=event.at)
         case Auditing(applied_at=None):

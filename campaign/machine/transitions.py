@@ -124,7 +124,7 @@ def open_ticket(campaign: Campaign, names: tuple[str, ...], *, at: float) -> Ste
 def start_session(campaign: Campaign, *, at: float, deadline: float) -> Step:
     """A later session on the same ticket gets what is left; with nothing left there is none."""
     if spent := budgets.used_up(campaign):
-        end = f"{SessionOutcome.BUDGET_SPENT}: {spent}"
+        end = session_end(SessionOutcome.BUDGET_SPENT, spent)
         return enter_recovering(campaign, at=at, session_end=end, clean=None)
     session = campaign.trial.sessions + 1
     wall_s = campaign.plan.budget.wall_s if session == 1 else max(0.0, deadline - at)
@@ -136,6 +136,11 @@ def start_session(campaign: Campaign, *, at: float, deadline: float) -> Step:
     )
     phase = Repairing(since=at, session=session, deadline=deadline)
     return Step(campaign.evolve(phase=phase), (command,))
+
+
+def session_end(outcome: SessionOutcome, reason: str) -> str:
+    """How a session ended, as verdicts and reports have it: `budget spent (turns: 3 of 3)`."""
+    return f"{outcome} ({reason})" if reason else str(outcome)
 
 
 def enter_recovering(
@@ -224,9 +229,10 @@ def _cancel_gates(campaign: Campaign) -> tuple[CancelGates, ...]:
 
 def spend_budget(campaign: Campaign, phase: Repairing, *, at: float) -> Step:
     """The ticket's wall time is over: the session ends, the trial is still judged."""
-    step = enter_recovering(
-        campaign, at=at, session_end="wall-time budget spent", clean=phase.clean_since
+    end = session_end(
+        SessionOutcome.BUDGET_SPENT, f"wall time: {campaign.plan.budget.wall_s:.0f} s"
     )
+    step = enter_recovering(campaign, at=at, session_end=end, clean=phase.clean_since)
     return Step(step.campaign, (_cancel(campaign), *step.commands))
 
 
@@ -282,8 +288,14 @@ def resolved(campaign: Campaign, *, at: float) -> Step:
     return close(campaign, Resolved(without_deployment=not deployed), at=at)
 
 
-def unresolved(campaign: Campaign, reason: str, *, at: float) -> Step:
-    """Adds how the session ended when it did not end with a resolve."""
+def unresolved(
+    campaign: Campaign, reason: str, *, at: float, lost: tuple[str, ...] = ()
+) -> Step:
+    """Adds how the session ended when it did not end with a resolve.
+
+    `lost`: the invariants that did not hold.
+    """
+    campaign = campaign.with_trial(lost=lost)
     if campaign.trial.resolved_at is None and campaign.trial.session_end:
         reason = f"{reason}; the operator: {campaign.trial.session_end}"
     return close(campaign, Unresolved(reason=reason), at=at)

@@ -69,7 +69,10 @@ class Repairing:
     """A ticket is open and a session works on it; the load stays on."""
 
     since: float
+    #: after a crash: the last one, until the next is started
     session: int
+    #: the load that the next session still waits for, after a crash; empty: it is on
+    load_id: str = ""
     #: the ticket's wall-time budget ends here
     deadline: float
     clean_since: float | None = None

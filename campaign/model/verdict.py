@@ -120,6 +120,8 @@ class TrialRecord:
     after: tuple[Reading, ...] = ()
     faults: tuple[Fault, ...] = ()
     ended_at: float | None = None
+    #: the invariants that did not hold, of a trial that was lost
+    lost: tuple[str, ...] = ()
     verdict: Verdict | None = None
 
     @property

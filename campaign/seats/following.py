@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.http_parts import ServerEvent
 from campaign.seats.seat import OpenSeat
 
 _LOOK_S = 0.3
@@ -14,19 +14,13 @@ _LOOK_S = 0.3
 _READ_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TraceLine:
-    """One event of it, as JSON."""
-
-    #: counted from 1
-    number: int
-    text: str
-
-
 async def follow_trace(
     trace: Path, *, after: int, seat: OpenSeat
-) -> AsyncGenerator[TraceLine | None, None]:
-    """Lines after this one, until the session is over; None whenever there is nothing new."""
+) -> AsyncGenerator[ServerEvent | None, None]:
+    """Lines after this one, until the session is over; None whenever there is nothing new.
+
+    Counted from 1, which is each one's id.
+    """
     number, begun, position = 0, b"", 0
     was_over = False
     while True:
@@ -37,7 +31,7 @@ async def follow_trace(
         for line in lines:
             number += 1
             if number > after:
-                yield TraceLine(number=number, text=line.decode(errors="replace"))
+                yield ServerEvent(id=number, data=line.decode(errors="replace"))
         if chunk:
             continue
         if was_over:

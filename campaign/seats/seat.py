@@ -14,6 +14,7 @@ from operators.session import Driver, Session
 from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Decision
 from operators.toolbox.equipment import Desk
+from operators.trace import TraceLostError
 
 from campaign.errors import BusyError, HarnessError
 from campaign.model import MessageSent, SessionOutcome, SessionResult, Spend
@@ -286,7 +287,7 @@ class OpenSeat:
             if self._state == "over" and not _is_cancelled():
                 raise BusyError(f"session {self.id} ended during the call") from None
             raise
-        except PortError as error:
+        except (PortError, TraceLostError) as error:
             # Not theirs: the session ends as the harness's own failures do.
             self._fault = error
             self._woken.set()

@@ -46,6 +46,7 @@ local  replication   all   scram-sha-256
 #: is lost when a process is killed (WAL is still written before a commit is acknowledged), only
 #: when the machine itself goes down. What is measured stays as in production: wal_level replica,
 #: full_page_writes and synchronous_commit are untouched, so bytes of WAL per message are real.
+#: temp_file_limit: a statement that sorts without end fills no disk; no proper one comes near it.
 #: jit=off: some packages come without LLVM, and the same query must cost the same everywhere.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -54,6 +55,7 @@ SETTINGS: Mapping[str, str] = {
     "superuser_reserved_connections": "3",
     "shared_buffers": "128MB",
     "fsync": "off",
+    "temp_file_limit": "2GB",
     "jit": "off",
     "shared_preload_libraries": "pg_stat_statements,auto_explain",
     "auto_explain.log_min_duration": "250ms",

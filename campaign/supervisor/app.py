@@ -34,6 +34,10 @@ from campaign.supervisor.process import (
 SOURCE = "/srv/app"
 DATABASE = "/run/postgresql"
 
+#: When memory runs out the app ends before any part of the harness does (of at most 1000); all
+#: that it starts inherits that, and inside nobody can undo it.
+_DIES_EARLY = ("choom", "-n", "900", "--")
+
 #: posix_spawn has no working directory: a shell takes the first step and execs.
 _ENTER = ("/bin/sh", "-c", 'cd "$0" && exec "$@"')
 
@@ -93,12 +97,12 @@ class AppRecipe:
             # one group keeps the share that any other part has: load must not break it sooner.
             seccomp_fd=FILTER_FD if filtered else None,
         )
-        return argv(sandbox, self.config.command)
+        return [*_first(), *argv(sandbox, self.config.command)]
 
     def _plain(self, release: Release, environment: dict[str, str]) -> list[str]:
         program, *words = self.config.command
         found = shutil.which(program, path=environment["PATH"]) or program
-        return [*launcher(self.identity), *_ENTER, release.source, found, *words]
+        return [*_first(), *launcher(self.identity), *_ENTER, release.source, found, *words]
 
     def _mounts(self, release: Release) -> tuple[Mount, ...]:
         mounts = [
@@ -123,3 +127,8 @@ class AppRecipe:
             **self.config.environment,
             "LISTEN_FD": str(LISTEN_FD),
         }
+
+
+def _first() -> tuple[str, ...]:
+    """What comes before all else, where it is to be had: with util-linux, on Linux."""
+    return () if shutil.which(_DIES_EARLY[0]) is None else _DIES_EARLY

@@ -27,6 +27,9 @@ from campaign.identity import Identity, launcher
 #: The oldest Python the target apps run on.
 OLDEST = (3, 11)
 
+#: What an app needs to run, and what only its tests need besides.
+REQUIREMENTS, DEVELOPMENT = "requirements.txt", "requirements-dev.txt"
+
 _LARGEST_REQUIREMENTS_BYTES = 64 << 10
 _MARKER = "ratchet-complete.json"
 _INSTALL_TIMEOUT_S = 600
@@ -122,16 +125,20 @@ class Environments:
         self._wheel_cache = wheel_cache
         self.interpreter = interpreter
 
-    async def ensure(self, source: Path) -> Path:
+    async def ensure(self, source: Path, *, development: bool = False) -> Path:
         """Return the environment for ``source/requirements.txt``, made if need be.
+
+        With ``development``, for its tests: with what ``requirements-dev.txt`` asks for as well.
 
         Raises:
             EnvironmentRefusedError: a requirement cannot be had from the wheel cache.
         """
-        return await asyncio.to_thread(self.ensure_blocking, source)
+        return await asyncio.to_thread(self.ensure_blocking, source, development=development)
 
-    def ensure_blocking(self, source: Path) -> Path:
-        wanted = read_requirements(source / "requirements.txt")
+    def ensure_blocking(self, source: Path, *, development: bool = False) -> Path:
+        wanted = read_requirements(source / REQUIREMENTS)
+        if development:
+            wanted = tuple(sorted({*wanted, *read_requirements(source / DEVELOPMENT)}))
         self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         target = self._folder / self._key(wanted)
         with _locked(target.with_suffix(".lock")):

@@ -14,7 +14,6 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -31,9 +30,6 @@ _CLEAR_OF_TARGETS = 16
 
 #: bwrap, like a shell, reports a signal as 128 + its number.
 _SIGNALLED = 128
-
-#: Of at most 1000: when memory runs out the app ends before any part of the harness does.
-_EARLY_TO_DIE = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +161,7 @@ def _spawn(spawn: Spawn, status_end: int) -> int:
     _inherit_nothing()
     copies = {target: _lift(source) for target, source in wanted.items()}
     try:
-        pid = os.posix_spawnp(
+        return os.posix_spawnp(
             spawn.argv[0],
             list(spawn.argv),
             dict(spawn.environment),
@@ -180,14 +176,6 @@ def _spawn(spawn: Spawn, status_end: int) -> int:
     finally:
         for copy in copies.values():
             os.close(copy)
-    _let_die_early(pid)
-    return pid
-
-
-def _let_die_early(pid: int) -> None:
-    """All that it starts inherits that, and inside nobody can undo it."""
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{pid}/oom_score_adj").write_text(str(_EARLY_TO_DIE))
 
 
 def _lift(descriptor: int) -> int:

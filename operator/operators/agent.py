@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from operators.session import Briefing, Driver
 from operators.toolbox import Desk, Equipment, Instruments, Shell, Toolbox
 from operators.trace import Pricing, Recorder, TraceWriter
 from operators.trace.recorder import NoRecorder
+
+_TURNS_NOTED_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +47,11 @@ class AgentOperator:
         self._driver = driver
 
     async def work(self, assignment: Assignment, desk: Desk) -> SessionResult:
-        """One session, from its briefing to its end; nothing of it is left when this returns."""
+        """One session, from its briefing to its end; nothing of it is left when this returns.
+
+        Raises:
+            TraceLostError: what it does cannot be kept.
+        """
         kit = self._kit
         name = f"{assignment.ticket.id}-s{assignment.session}"
         with TraceWriter(
@@ -54,11 +61,23 @@ class AgentOperator:
             async with (
                 kit.instruments() as instruments,
                 instruments.shells.open() as shell,
+                self._looking(instruments) as looking,
                 kit.seats.open(facts, desk) as seat,
             ):
-                session = await self._session(assignment, desk, instruments, shell, seat, trace)
-                result = await seat.drive(self._driver, session)
+                session = await self._session(
+                    assignment, desk, instruments, shell, looking, seat, trace
+                )
+                try:
+                    result = await seat.drive(self._driver, session)
+                finally:
+                    await session.tools.close()
         return replace(result, spend=session.spend_in(result))
+
+    def _looking(self, instruments: Instruments) -> AbstractAsyncContextManager[Shell | None]:
+        """The shell until a plan is filed."""
+        if self._kit.options.plan_mode:
+            return instruments.shells.open_to_look()
+        return nullcontext()
 
     async def _session(  # noqa: PLR0917 - the parts of one thing
         self,
@@ -66,6 +85,7 @@ class AgentOperator:
         desk: Desk,
         instruments: Instruments,
         shell: Shell,
+        looking: Shell | None,
         seat: Seat,
         trace: Recorder,
     ) -> AgentSession:
@@ -81,6 +101,7 @@ class AgentOperator:
             trace=NoRecorder() if tells_itself else trace,
             approvals=seat,
             shell=shell,
+            looking=looking,
             ticket_text=lambda: told[0],
         )
         metrics: list[str] = []
@@ -124,6 +145,9 @@ class AgentSession:
     #: epoch seconds
     began_at: float
     _spend: Spend = field(default_factory=Spend)
+    #: what is on record of it, and since when
+    _noted: Spend = field(default_factory=Spend)
+    _noted_at: float = -math.inf
 
     def now(self) -> float:
         return self.desk.now()
@@ -133,13 +157,20 @@ class AgentSession:
         return self.tools.resolved
 
     async def spent(self, spend: Spend) -> None:
-        """A session that follows a crash counts it."""
+        """A session that follows a crash counts it.
+
+        Turns alone, which calls from outside are, are noted once a second at the most.
+        """
         if spend == self._spend:
             return
-        self._spend = spend
+        self._spend, noted, at = spend, self._noted, self.now()
+        only_turns = replace(spend, turns=noted.turns) == noted
+        if only_turns and at - self._noted_at < _TURNS_NOTED_EVERY_S:
+            return
+        self._noted, self._noted_at = spend, at
         await self.desk.record(
             SpendNoted(
-                at=self.now(),
+                at=at,
                 trial=self.assignment.trial,
                 ticket=self.assignment.ticket.id,
                 session=self.assignment.session,

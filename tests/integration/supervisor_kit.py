@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -176,12 +176,18 @@ def configuration(folder: Path, **overrides: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def supervised(folder: Path | None = None, **overrides: Any) -> AsyncIterator[Stage]:
+async def supervised(
+    folder: Path | None = None,
+    *,
+    program: Sequence[str] = ("campaign.supervisor",),
+    added: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> AsyncIterator[Stage]:
     """Run a supervisor; end it, and look that nothing of it is left."""
     home = folder or private_folder()
     config = home / "supervisor.json"
     config.write_text(json.dumps(configuration(home, **overrides)))
-    process = await start(config)
+    process = await start(config, program=program, added=added)
     try:
         async with SupervisorClient(home / "supervisor.sock") as client:
             stage = Stage(folder=home, process=process, client=client)
@@ -195,12 +201,18 @@ async def supervised(folder: Path | None = None, **overrides: Any) -> AsyncItera
             shutil.rmtree(home)
 
 
-async def start(config: Path) -> asyncio.subprocess.Process:
+async def start(
+    config: Path,
+    *,
+    program: Sequence[str] = ("campaign.supervisor",),
+    added: Mapping[str, str] | None = None,
+) -> asyncio.subprocess.Process:
+    """`program` is the module; `added` to its environment."""
     log = (config.parent / "supervisor.log").open("ab")
     with log:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "campaign.supervisor", "--config", str(config),
-            cwd=REPOSITORY, stderr=log,
+            sys.executable, "-m", *program, "--config", str(config),
+            cwd=REPOSITORY, stderr=log, env={**os.environ, **(added or {})},
         )  # fmt: skip
 
 

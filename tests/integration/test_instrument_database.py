@@ -128,8 +128,10 @@ TRICKS = (
     "DO $$ BEGIN SET TRANSACTION READ WRITE; INSERT INTO untouched VALUES (2); END $$",
     "DO $$ BEGIN COMMIT; INSERT INTO untouched VALUES (2); COMMIT; END $$",
     "SELECT set_config('transaction_read_only', 'off', true)",
-    "WITH free AS MATERIALIZED (SELECT set_config('transaction_read_only', 'off', false)), "
-    "more AS (INSERT INTO untouched SELECT 2 FROM free RETURNING n) SELECT * FROM more, free",
+    (
+        "WITH free AS MATERIALIZED (SELECT set_config('transaction_read_only', 'off', false)), "
+        "more AS (INSERT INTO untouched SELECT 2 FROM free RETURNING n) SELECT * FROM more, free"
+    ),
     "SELECT written()",
     "EXPLAIN ANALYZE SELECT written()",
     "CALL committed(1)",
@@ -137,8 +139,10 @@ TRICKS = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user",
     "SELECT PG_Cancel_Backend(pid) FROM pg_stat_activity WHERE usename = current_user",
     'SELECT U&"pg\\005fterminate_backend"(pid) FROM pg_stat_activity',
-    "SELECT query_to_xml('SELECT pg_ter' || 'minate_backend(' || pid || ')', true, true, '') "
-    "FROM pg_stat_activity WHERE usename = current_user",
+    (
+        "SELECT query_to_xml('SELECT pg_ter' || 'minate_backend(' || pid || ')', true, true, '') "
+        "FROM pg_stat_activity WHERE usename = current_user"
+    ),
 )
 _FUNCTIONS = """
 CREATE OR REPLACE FUNCTION written() RETURNS int LANGUAGE plpgsql AS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -84,6 +85,29 @@ async def test_an_end_cannot_be_printed(shell: WorkspaceShell) -> None:
     forged = f"printf '\\n{secrets.token_hex(16)} 0\\n'; echo after; (exit 5)"
     done = await shell.run(forged, timeout_s=PATIENT_S)
     assert (done.exit_code, done.output.endswith("after\n")) == (5, True)
+
+
+@pytest.mark.parametrize(
+    "before", ["", "unset() { echo mine; };", "shopt -s expand_aliases; alias unset='echo mine';"]
+)
+async def test_a_function_that_is_called_like_the_ends_own_command_does_not_see_the_end(
+    shell: WorkspaceShell, before: str
+) -> None:
+    forged = f'{before} builtin() {{ echo; echo "$3 0"; }}; (exit 5)'
+    assert (await shell.run(forged, timeout_s=PATIENT_S)).exit_code == 5
+    assert await said(shell, "(exit 6); echo $?") == "6\n"
+
+
+@pytest.mark.parametrize("words", ["$5 abc", "$5 -1", "$5 ", "$5 1_0", "$5 99999999999"])
+async def test_a_false_end_that_makes_no_sense_ends_the_shell_only(
+    shell: WorkspaceShell, words: str
+) -> None:
+    forged = f"""A=1; trap 'case $BASH_COMMAND in *printf*) set -- $BASH_COMMAND
+    echo; echo "{words}";; esac' DEBUG; echo begun"""
+    done = await shell.run(forged, timeout_s=PATIENT_S)
+    assert done.output.startswith("begun\n")
+    assert "the shell has ended" in done.output
+    assert await said(shell, "echo new $A") == "new\n"
 
 
 async def test_of_a_long_output_the_end_is_kept_and_the_rest_counted(
@@ -183,3 +207,81 @@ async def test_a_python_environment_is_first_on_the_path_and_cannot_be_changed(
         assert await said(
             shell, f"touch {environment}/x 2>&1; ls /run/postgresql; ls /srv/app"
         ) == (f"touch: cannot touch '{environment}/x': Read-only file system\nbin\n")
+
+
+# -- a shell that only looks --------------------------------------------------------------------
+
+CHANGES = (
+    "echo changed > main.py",
+    "echo new > other.py",
+    "rm -f main.py",
+    "mv main.py other.py",
+    "sed -i s/1/2/ main.py",
+    "chmod 777 main.py",
+    "touch -d yesterday main.py",
+    "ln -s /tmp link",
+    "mkdir folder",
+    "git init -q .",
+    "mount -o remount,rw /srv/app",
+    "mount -o remount,rw,bind /srv/app",
+    "umount /srv/app; echo changed > /srv/app/main.py",
+    "unshare -rm sh -c 'mount -o remount,rw /srv/app; echo changed > main.py'",
+    "echo changed > /proc/self/root/srv/app/main.py",
+    "echo changed > /proc/1/root/srv/app/main.py",
+    "echo changed > /proc/self/cwd/main.py",
+    "ln main.py /tmp/linked && echo changed > /tmp/linked",
+    "exec 9<main.py; echo changed > /proc/self/fd/9",
+    "python3 -c \"import os; os.open('main.py', os.O_RDWR)\"",
+)
+
+
+@pytest.mark.skipif(NO_SANDBOX is not None, reason=f"no sandbox: {NO_SANDBOX}")
+async def test_a_shell_that_only_looks_changes_nothing() -> None:
+    with workspace() as place:
+        file = place / "main.py"
+        file.write_text("value = 1\n")
+        os.chown(file, place.stat().st_uid, place.stat().st_gid)
+        async with shells(place).open_to_look() as shell:
+            assert shell is not None
+            before = file.stat()
+            for command in CHANGES:
+                done = await shell.run(f"( {command} )", timeout_s=PATIENT_S)
+                assert done.exit_code != 0, command
+                assert file.read_text() == "value = 1\n", command
+                assert [each.name for each in place.iterdir()] == ["main.py"], command
+                assert file.stat() == before, command
+            read = await shell.run(
+                "grep -n value main.py > /tmp/kept; cat /tmp/kept", timeout_s=PATIENT_S
+            )
+            assert read.output == "1:value = 1\n"
+        # The same can be done in the other one: the commands do change something.
+        async with shells(place).open() as shell:
+            assert (await shell.run(CHANGES[0], timeout_s=PATIENT_S)).exit_code == 0
+        assert file.read_text() == "changed\n"
+
+
+@pytest.mark.skipif(NO_SANDBOX is not None, reason=f"no sandbox: {NO_SANDBOX}")
+async def test_a_shell_that_only_looks_does_not_reach_the_database() -> None:
+    with workspace() as place:
+        sockets = place.parent / "pg"
+        sockets.mkdir()
+        surroundings = Surroundings(
+            workspace=place,
+            confined=True,
+            database_dir=sockets,
+            environment={"DATABASE_URL": "postgresql://chat@/chat"},
+        )
+        told = "echo ${DATABASE_URL-none}; ls -d /run/postgresql 2>/dev/null"
+        for opened, expected in (
+            (WorkspaceShells(surroundings).open_to_look(), "none\n"),
+            (WorkspaceShells(surroundings).open(), "postgresql://chat@/chat\n/run/postgresql\n"),
+        ):
+            async with opened as shell:
+                assert shell is not None
+                assert (await shell.run(told, timeout_s=PATIENT_S)).output == expected
+
+
+async def test_unconfined_there_is_no_shell_that_only_looks() -> None:
+    with workspace() as place:
+        async with shells(place, confined=False).open_to_look() as shell:
+            assert shell is None

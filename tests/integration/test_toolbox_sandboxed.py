@@ -87,3 +87,18 @@ async def test_the_largest_view_of_the_nastiest_text_comes_through_whole(place: 
     assert "[cut before line" in shown.text
     replaced = await place.edit("create", "nasty", file_text=f"{line}x\n" * 200)
     assert not replaced.is_error, replaced.text
+
+
+async def test_what_a_person_is_shown_is_told_apart_from_what_is_deployed(place: Place) -> None:
+    """A revision and a tree can be compared, as the approval of a deployment does."""
+    workspace = place.workspace
+    running = await workspace.head()
+    assert await workspace.diff(running, await workspace.present_tree()) == ""
+    await place.edit("create", "new.py", file_text="")
+    shown = await workspace.present_tree()
+    assert "new.py" in await workspace.diff(running, shown)
+    same = await workspace.commit_object("as shown", at=1.0)
+    assert await workspace.diff(shown, same.sha) == ""
+    (workspace.path / "new.py").chmod(0o755)
+    swapped = await workspace.commit_object("made executable meanwhile", at=2.0)
+    assert "new mode" in await workspace.diff(shown, swapped.sha)

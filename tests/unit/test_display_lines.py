@@ -216,7 +216,7 @@ def test_a_ticket_that_gets_no_session_is_said_with_the_reason() -> None:
     before = drive.campaign
     drive.stack_ready()
     line = describe(before, drive.journal[-1], drive.campaign) or ""
-    assert "session ended: budget spent: the campaign's $1.00" in line
+    assert "session ended: budget spent (the campaign's $1.00)" in line
 
 
 def test_a_trial_after_the_campaigns_budget_says_why_nobody_works_on_it() -> None:

@@ -62,7 +62,7 @@ def test_a_spent_wall_time_ends_the_session_and_the_app_is_judged_as_it_is() -> 
     drive = repairing(wall_s=20.0).deploy().tick(25)
     assert drive.phase == "recovering"
     assert drive.commands == (CancelSession(trial=0, ticket="T001", session=1),)
-    assert drive.trial.session_end == "wall-time budget spent"
+    assert drive.trial.session_end == "budget spent (wall time: 20 s)"
     drive.tick(10)
     assert drive.phase == "confirming"
 
@@ -70,7 +70,7 @@ def test_a_spent_wall_time_ends_the_session_and_the_app_is_judged_as_it_is() -> 
 def test_a_spent_wall_time_with_a_broken_app_is_unresolved_with_that_reason() -> None:
     drive = repairing(wall_s=20.0).tick(25, red=["p0_latency"]).tick(90, red=["p0_latency"])
     assert drive.trial.verdict == Unresolved(
-        reason="did not recover: p0_latency; the operator: wall-time budget spent"
+        reason="did not recover: p0_latency; the operator: budget spent (wall time: 20 s)"
     )
 
 

@@ -12,9 +12,11 @@ from campaign.model import (
     Budget,
     CancelSession,
     CloseTrial,
+    CommandFailed,
     ComponentDown,
     ContinueRequested,
     GrowData,
+    Inconclusive,
     PauseRequested,
     PrepareStack,
     Resolved,
@@ -113,7 +115,7 @@ def test_a_campaign_that_was_only_preparing_starts_from_nothing() -> None:
         ("baseline", [ApplyLoad]),
         ("growing", [ApplyLoad, GrowData]),
         ("disturbed", [ApplyLoad]),
-        ("repairing", [ApplyLoad, StartSession]),
+        ("repairing", [ApplyLoad]),
         ("recovering", [ApplyLoad]),
         ("confirming", [ApplyLoad]),
         ("auditing", [ApplyLoad]),
@@ -140,7 +142,9 @@ def _finish_trial(drive: Drive) -> None:
         "baseline": Drive.to_healing,
         "growing": lambda it: _from_disturbed(it.data_grown()),
         "disturbed": _from_disturbed,
-        "repairing": lambda it: _from_recovering(it.deploy("d2").resolve().end_session()),
+        "repairing": lambda it: _from_recovering(
+            it.load_applied().deploy("d2").resolve().end_session()
+        ),
         "recovering": _from_recovering,
         "confirming": _from_confirming,
         "auditing": Drive.pass_gates,
@@ -173,7 +177,7 @@ def test_growth_is_asked_for_again_under_the_same_id() -> None:
 def test_a_new_session_gets_what_is_left_of_the_wall_time() -> None:
     plan = replace(make_plan(2), budget=Budget(wall_s=100.0, turns=7))
     drive = Drive(plan).to_repairing().tick(30, red=["p0_latency"])
-    resume(drive, after_s=5000.0).skip(60.0).stack_ready()
+    resume(drive, after_s=5000.0).skip(60.0).stack_ready().skip(3.0).load_applied()
     session = drive.commands[-1]
     assert isinstance(session, StartSession)
     assert session.session == 2
@@ -183,12 +187,49 @@ def test_a_new_session_gets_what_is_left_of_the_wall_time() -> None:
     assert drive.commands == (CancelSession(trial=0, ticket="T001", session=2),)
 
 
+def test_a_session_is_started_anew_only_once_the_load_is_back() -> None:
+    drive = resume(Drive().to_repairing()).stack_ready("r1")
+    assert drive.commands == (ApplyLoad(id="t0-again", trial=0, load=drive.campaign.load),)
+    assert drive.tick(20).commands == ()
+    assert (drive.phase, drive.trial.sessions) == ("repairing", 1)
+    (session,) = drive.load_applied().commands
+    assert isinstance(session, StartSession)
+    assert session.session == drive.trial.sessions == 2
+    assert drive.load_applied("t0-again").commands == ()
+
+
+def test_what_a_load_takes_to_come_back_is_neither_clean_nor_red_nor_the_tickets_time() -> None:
+    plan = replace(make_plan(2), budget=Budget(wall_s=100.0))
+    drive = resume(Drive(plan).to_repairing().deploy("d1").tick(30)).stack_ready("r1")
+    assert drive.tick(150, red=["p1_latency"]).phase == "repairing"
+    assert drive.trial.violated == ("p0_latency",)
+    session = drive.load_applied().commands[-1]
+    assert isinstance(session, StartSession)
+    assert session.budget.wall_s == 70.0
+
+
+def test_a_crash_while_a_session_waits_for_its_load_is_one_more_resume() -> None:
+    drive = resume(resume(Drive().to_repairing()).stack_ready("r1")).stack_ready("r1")
+    assert [type(command) for command in drive.commands] == [ApplyLoad]
+    assert drive.load_applied().trial.sessions == 2
+
+
+def test_a_load_that_does_not_come_back_is_the_harness_fault() -> None:
+    drive = resume(Drive().to_repairing()).stack_ready("r1")
+    drive.send(
+        CommandFailed(
+            at=drive.at, trial=0, command="apply_load", component="loadgen", reason="gone"
+        )
+    )
+    assert drive.trial.verdict == Inconclusive(fault="loadgen", reason="gone")
+
+
 def test_a_deployments_end_that_is_learnt_at_the_resume_does_not_cost_wall_time() -> None:
     plan = replace(make_plan(2), budget=Budget(wall_s=100.0))
     drive = Drive(plan).to_repairing().request_deployment().skip(5000.0)
     drive.finish_deployment().send(Resumed(at=drive.at))
     assert drive.commands == (PrepareStack(trial=0, fresh=False, revision="r1"),)
-    session = drive.stack_ready("r1").commands[-1]
+    session = drive.stack_ready("r1").load_applied().commands[-1]
     assert isinstance(session, StartSession)
     assert session.budget.wall_s == 100.0
 

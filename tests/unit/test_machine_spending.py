@@ -113,10 +113,10 @@ def test_a_ticket_with_nothing_left_gets_no_further_session_and_is_judged(
     killed_and_resumed(drive)
     assert not any(isinstance(command, StartSession) for command in drive.commands)
     assert (drive.phase, drive.trial.sessions) == ("recovering", 1)
-    assert drive.trial.session_end == f"budget spent: {said}"
+    assert drive.trial.session_end == f"budget spent ({said})"
     drive.tick(90, red=["p0_latency"])
     assert drive.trial.verdict == Unresolved(
-        reason=f"did not recover: p0_latency; the operator: budget spent: {said}"
+        reason=f"did not recover: p0_latency; the operator: budget spent ({said})"
     )
 
 
@@ -140,7 +140,7 @@ def test_a_trial_after_the_campaigns_budget_has_a_ticket_and_a_verdict_but_no_se
     assert drive.commands == ()
     drive.tick(90, red=["p1_latency"])
     assert drive.trial.verdict == Unresolved(
-        reason="did not recover: p1_latency; the operator: budget spent: the campaign's $1.00"
+        reason="did not recover: p1_latency; the operator: budget spent (the campaign's $1.00)"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from operators.session import Session
 from operators.toolbox.approvals import Decision
+from operators.trace import TraceLostError
 
 from campaign.errors import AccessError, BusyError, HarnessError, NotFoundError
 from campaign.model import ApprovalAnswered, SessionOutcome, SessionResult, Spend
@@ -382,20 +383,24 @@ def test_a_session_that_ends_while_a_call_waits_for_approval_grants_nothing() ->
     assert campaign.results[0].outcome is SessionOutcome.BUDGET_SPENT
 
 
-def test_a_fault_of_the_harness_ends_the_session_as_such() -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [PortError("supervisor", "/secret/place is gone"), TraceLostError("/secret/place is full")],
+)
+def test_a_fault_of_the_harness_ends_the_session_as_such(fault: Exception) -> None:
     campaign = FakeCampaign()
 
     async def work() -> None:
         seat = (await taken(campaign)).seat
         assert seat is not None
-        campaign.sessions[0].tools.failure = PortError("supervisor", "/secret/place is gone")
+        campaign.sessions[0].tools.failure = fault
         with pytest.raises(HarnessError, match="not your fault") as caught:
             await seat.call("deploy", {"message": "x"})
         assert "/secret" not in str(caught.value)
 
     async def both() -> None:
         played, _ = await asyncio.gather(campaign.play(), work(), return_exceptions=True)
-        assert isinstance(played, PortError)
+        assert played is fault
 
     play(both())
 

@@ -86,7 +86,7 @@ def test_a_spent_budget_cancels_the_session() -> None:
     assert stage.recorded(SessionEnded) == []
     assert stage.shell.campaign is not None
     assert stage.shell.campaign.trial.verdict == Unresolved(
-        reason="did not recover: p0_latency; the operator: wall-time budget spent"
+        reason="did not recover: p0_latency; the operator: budget spent (wall time: 20 s)"
     )
 
 
@@ -148,7 +148,7 @@ def test_a_session_that_refuses_to_be_cancelled_can_change_nothing_any_more() ->
     assert len(stage.recorded(SessionEnded)) == 1
     assert stage.shell.campaign is not None
     assert stage.shell.campaign.trial.resolved_at is None
-    assert stage.shell.campaign.trial.session_end == "wall-time budget spent"
+    assert stage.shell.campaign.trial.session_end == "budget spent (wall time: 20 s)"
 
 
 async def out_of_reach(tools: Tools) -> SessionResult:
@@ -236,5 +236,5 @@ def test_no_session_is_started_when_the_campaigns_money_is_spent() -> None:
     assert campaign is not None
     assert campaign.trial.sessions == 1
     assert campaign.trial.verdict == Unresolved(
-        reason="did not recover: p0_latency; the operator: budget spent: the campaign's $0.10"
+        reason="did not recover: p0_latency; the operator: budget spent (the campaign's $0.10)"
     )

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
 from operators import Answer, Decision, Toolbox, ToolError
+from operators.toolbox.approving import for_people
+from operators.toolbox.instruments import AppAnswer, Rows
+from operators.toolbox.pace import Pace
 
 from campaign.adapters.journal.codec import decode, encode
 from campaign.model import (
@@ -20,7 +24,7 @@ from campaign.model import (
     PlanFiled,
     TicketResolved,
 )
-from tests.toolbox_kit import ASSIGNMENT, DEPLOYED, Bench, Panel, Told, full_toolbox
+from tests.toolbox_kit import ASSIGNMENT, DEPLOYED, RUNNING, Bench, Panel, Told, full_toolbox
 
 FINE = CommandResult(exit_code=0, output="fine\n")
 READ_LOGS: dict[str, Any] = {}
@@ -35,6 +39,14 @@ def traced(bench: Bench, panel: Panel, trace: Told) -> Toolbox:
         shell=panel,
         trace=trace,
     )
+
+
+class Frozen(Bench):
+    """Where time passes only as a test says."""
+
+    async def record(self, event: Event) -> None:
+        await super().record(event)
+        self.at -= 1
 
 
 # -- what is kept --------------------------------------------------------------------------------
@@ -464,6 +476,34 @@ async def test_without_a_plan_all_else_works_and_with_one_everything_does() -> N
     assert (filed.plan, filed.session) == ("mend it", 1)
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_without_a_plan_the_app_is_only_looked_at(method: str) -> None:
+    answers = [AppAnswer(status=200, headers={}, body="", size_bytes=0, duration_s=0.1)] * 3
+    bench, panel = Bench(), Panel(answers=list(answers))
+    tools = full_toolbox(bench, panel, plan_mode=True)
+    refused = await tools.call("http_request", {"method": method, "path": "/x"})
+    assert refused.is_error
+    assert f"{method} is refused until a plan is filed" in refused.text
+    assert panel.asked == []
+    for look in ("GET", "HEAD"):
+        assert not (await tools.call("http_request", {"method": look, "path": "/x"})).is_error
+    await tools.call("file_plan", {"plan": "mend it"})
+    assert not (await tools.call("http_request", {"method": method, "path": "/x"})).is_error
+
+
+async def test_without_a_plan_the_database_is_only_read() -> None:
+    rows = Rows(columns=(), rows=(), cut=False, status="SET", duration_s=0.0)
+    bench, panel = Bench(), Panel(answers=[rows, rows])
+    tools = full_toolbox(bench, panel, plan_mode=True)
+    await tools.call("sql", {"query": "DELETE FROM x"})
+    await tools.call("file_plan", {"plan": "mend it"})
+    await tools.call("sql", {"query": "DELETE FROM x"})
+    assert panel.asked == [
+        ("DELETE FROM x", 100, 10.0, "read only"),
+        ("DELETE FROM x", 100, 10.0),
+    ]
+
+
 async def test_a_plan_counts_for_calls_made_beside_it_but_after_it() -> None:
     bench, panel = Bench(), Panel(answers=[FINE])
     tools = full_toolbox(bench, panel, plan_mode=True)
@@ -505,16 +545,138 @@ def watched(bench: Bench, panel: Panel, person: Person | None, *approve: str) ->
 
 async def test_a_call_that_needs_approval_is_made_when_it_is_granted() -> None:
     bench, person = Bench(), Person(Decision(granted=True))
-    tools = watched(bench, Panel(), person, "deploy")
-    assert not (await tools.call("deploy", {"message": "mend it"})).is_error
-    assert person.asked == [("deploy", {"message": "mend it"})]
+    tools = watched(bench, Panel(), person, "acknowledge")
+    assert not (await tools.call("acknowledge", {"message": "here"})).is_error
+    assert person.asked == [("acknowledge", {"message": "here"})]
     asked, answered = bench.events[:2]
     assert isinstance(asked, ApprovalAsked)
-    assert (asked.approval, asked.tool) == ("T003-s1-a1", "deploy")
-    assert asked.arguments == {"message": "mend it"}
+    assert (asked.approval, asked.tool) == ("T003-s1-a1", "acknowledge")
+    assert asked.arguments == {"message": "here"}
     assert isinstance(answered, ApprovalAnswered)
     assert (answered.approval, answered.granted) == ("T003-s1-a1", True)
-    assert bench.happened[2] == "commit"
+    assert bench.happened[2] == "ticket_acknowledged"
+
+
+async def test_who_approves_a_deployment_sees_what_it_changes_of_what_runs() -> None:
+    bench, person = Bench(trees=["edited"]), Person(Decision(granted=True))
+    tools = watched(bench, Panel(), person, "deploy")
+    assert not (await tools.call("deploy", {"message": "mend it"})).is_error
+    shown = {"message": "mend it", "diff": f"diff {RUNNING} edited\n"}
+    assert person.asked == [("deploy", shown)]
+    asked = bench.events[0]
+    assert isinstance(asked, ApprovalAsked)
+    assert asked.arguments == shown
+    assert bench.happened[2:] == [
+        *("commit", "deployment_requested", "adopt", "export", "deploy"),
+        *("deployment_finished", "action_taken"),
+    ]
+
+
+async def test_what_changed_while_a_person_looked_at_it_is_not_deployed() -> None:
+    bench, person = Bench(trees=["seen", "swapped"]), Person(Decision(granted=True))
+    answer = await watched(bench, Panel(), person, "deploy").call("deploy", {"message": "mend it"})
+    assert answer.is_error
+    assert "have changed since a person was shown them: nothing was deployed" in answer.text
+    assert "adopt" not in bench.happened
+    assert bench.deployments == []
+
+
+async def test_nobody_is_asked_to_approve_files_that_cannot_be_deployed() -> None:
+    bench, person = Bench(trees=[None]), Person()
+    answer = await watched(bench, Panel(), person, "deploy").call("deploy", {"message": "mend it"})
+    assert "cannot be deployed: too large" in answer.text
+    assert (person.asked, bench.happened) == ([], ["action_taken"])
+
+
+def test_a_person_sees_the_beginning_of_every_file_of_a_long_diff() -> None:
+    files = [f"diff --git a/{name} b/{name}\n" + "+x\n" * 50_000 for name in ("a.py", "z.py")]
+    shown = for_people("".join(files), 10_000)
+    assert len(shown) < 10_200
+    assert shown.startswith("[2 files; ")
+    assert "diff --git a/a.py" in shown
+    assert "diff --git a/z.py" in shown
+    assert shown.count("[cut: the first") == 2
+    many = "".join(f"diff --git a/{n} b/{n}\n" for n in range(10_000))
+    assert len(for_people(many, 10_000)) < 10_100
+    assert for_people("+x\n" * 10_000, 100).startswith("[1 files; ")
+    assert for_people("short", 100) == "short"
+
+
+# -- how fast ------------------------------------------------------------------------------------
+
+SLOW = Pace(burst=4.9, per_s=1, chars=2_000)
+
+
+def paced(bench: Bench, **more: Any) -> Toolbox:
+    return Toolbox(bench.equipment, ASSIGNMENT, bench, pace=SLOW, **more)
+
+
+def refusals(bench: Bench) -> list[str]:
+    return [event.what for event in bench.events if isinstance(event, AccessRefused)]
+
+
+async def test_a_flood_of_calls_is_refused_and_is_no_flood_in_the_journal_or_the_trace() -> None:
+    bench, trace = Frozen(), Told()
+    tools = paced(bench, trace=trace)
+    answers = [await tools.call("read_ticket", {}) for _ in range(5_000)]
+    assert [answer.is_error for answer in answers] == [False] * 4 + [True] * 4_996
+    assert answers[-1].text.startswith("slow down: ")
+    assert not answers[-1].ends_session
+    assert len(bench.actions) == 4
+    assert len(trace.lines) == 8
+    assert refusals(bench) == ["1 tool call: too many in too short a time"]
+    await tools.close()
+    await tools.close()
+    assert refusals(bench)[1:] == ["4995 tool calls: too many in too short a time"]
+
+
+async def test_whoever_waits_as_long_as_was_said_may_go_on() -> None:
+    bench = Frozen()
+    tools = paced(bench)
+    said = [(await tools.call("read_ticket", {})).text for _ in range(5)][-1]
+    wait = re.search(r"wait (\d+) s", said)
+    assert wait is not None
+    bench.at += int(wait[1])
+    assert not (await tools.call("read_ticket", {})).is_error
+
+
+async def test_refusals_are_summed_up_once_in_a_while() -> None:
+    bench = Frozen()
+    tools = paced(bench)
+    for _ in range(70):
+        for _ in range(10):
+            await tools.call("read_ticket", {})
+        bench.at += 1
+    assert len(refusals(bench)) == 2
+    await tools.close()
+    assert sum(int(what.split()[0]) for what in refusals(bench)) == 700 - len(bench.actions)
+
+
+async def test_large_calls_count_as_several() -> None:
+    bench = Frozen()
+    tools = paced(bench)
+    first, second = [await tools.call("read_ticket", {"x": "x" * 9_000}) for _ in range(2)]
+    assert "no such argument" in first.text
+    assert "slow down" in second.text
+
+
+async def test_what_one_session_does_is_no_other_ones_refusal() -> None:
+    bench = Frozen()
+    first = paced(bench)
+    for _ in range(5):
+        await first.call("read_ticket", {})
+    assert not (await paced(bench).call("read_ticket", {})).is_error
+
+
+async def test_no_honest_pace_is_refused() -> None:
+    bench = Frozen()
+    tools = Toolbox(bench.equipment, ASSIGNMENT, bench)
+    for _ in range(200):
+        answers = await asyncio.gather(*(tools.call("read_ticket", {}) for _ in range(10)))
+        assert not any(answer.is_error for answer in answers)
+        bench.at += 5
+    await tools.close()
+    assert refusals(bench) == []
 
 
 async def test_a_refusal_goes_to_the_operator_with_its_reason_and_nothing_is_done() -> None:

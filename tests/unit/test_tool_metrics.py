@@ -35,6 +35,12 @@ async def listed(contains: str | None, *metrics: Metric) -> Answer:
     return await full_toolbox(Bench(), panel).call("list_metrics", {"contains": contains})
 
 
+async def test_a_whole_number_may_come_as_an_int() -> None:
+    (answer, _) = await asked({"query": "up"}, series(3), series(math.inf), series(2**60))
+    values = [line.rpartition(" ")[2] for line in answer.text.splitlines()[:-1]]
+    assert values == ["3", "inf", "1.15292e+18"]
+
+
 async def test_metrics_are_listed_by_name_with_labels_type_and_help() -> None:
     answer = await listed(None, metric("b_total", "of b"), metric("a_total", "of a", ("x", "y")))
     assert answer.text.splitlines() == [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
 import pytest
 from operators.toolbox.answer import Answer
-from operators.trace import Trace, TraceError, TraceWriter, as_document, read_trace
+from operators.trace import Trace, TraceError, TraceLostError, TraceWriter, as_document, read_trace
 from operators.trace.cleaning import INPUT_CHARS, TEXT_CHARS
 from operators.trace.document import ToolResult, ToolUse
 
@@ -252,3 +253,55 @@ def test_what_comes_after_the_end_is_too_late(tmp_path: Path) -> None:
     trace.user_message("b")
     trace.close()
     assert trace.path.read_bytes() == before
+
+
+# -- a disk that is full -------------------------------------------------------------------------
+
+
+def fill_the_disk(trace: TraceWriter) -> None:
+    """What it writes from now on meets a device that is always full."""
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.dup2(full, trace._file)
+    os.close(full)
+
+
+def test_what_cannot_be_kept_is_said_and_nothing_comes_after_it(tmp_path: Path) -> None:
+    trace = writer(tmp_path)
+    work(trace)
+    fill_the_disk(trace)
+    for _ in range(2):
+        with pytest.raises(TraceLostError) as caught:
+            trace.remark("more")
+        assert not isinstance(caught.value, OSError)
+        assert str(caught.value) == "T001-s1.jsonl cannot be written: No space left on device"
+    assert len(read_trace(trace.path).turns) == 3
+    with pytest.raises(TraceLostError):
+        trace.close()
+    trace.close()
+
+
+def test_a_folder_that_cannot_be_made_is_a_lost_trace(tmp_path: Path) -> None:
+    (tmp_path / "traces").write_text("")
+    with pytest.raises(TraceLostError, match=r"Not a directory|File exists"):
+        writer(tmp_path / "traces")
+
+
+def test_what_went_wrong_first_is_what_is_told(tmp_path: Path) -> None:
+    def fails(trace: TraceWriter, problem: Exception | None) -> None:
+        with trace:
+            fill_the_disk(trace)
+            if problem is not None:
+                raise problem
+
+    with pytest.raises(KeyError):
+        fails(writer(tmp_path), KeyError())
+    with pytest.raises(TraceLostError):
+        fails(writer(tmp_path, session_id="T001-s2"), None)
+
+
+def test_a_document_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None:
+    trace = writer(tmp_path)
+    work(trace)
+    trace.document_path.mkdir()
+    trace.close()
+    assert read_trace(trace.path).complete

@@ -71,6 +71,16 @@ class AgentProcesses:
         self._confined = confined
         self._identity = app_identity() if confined else own_identity()
 
+    def require(self, adapter: AgentAdapter) -> None:
+        """Look whether it could be run, without running it.
+
+        Raises:
+            RunnerError: what is missing, and what to do.
+        """
+        executable = find_executable(adapter)
+        self._key(adapter)
+        self._check(executable, adapter)
+
     @asynccontextmanager
     async def run(self, launch: Launch) -> AsyncIterator[Process]:
         """One run of an agent; nothing of it is left when the block ends.
@@ -102,15 +112,9 @@ class AgentProcesses:
             yield process
 
     def _relay(self, launch: Launch) -> ModelRelay | None:
-        api = launch.adapter.model_api
+        api, key = launch.adapter.model_api, self._key(launch.adapter)
         if api is None:
             return None
-        key = self._key_of(api.key)
-        if not key:
-            raise RunnerError(
-                f"{launch.adapter.title} needs a key for its model: set {api.key}, or give a file "
-                "that holds it"
-            )
         return ModelRelay(
             api=api,
             base_url=launch.base_url or api.base_url,
@@ -118,6 +122,19 @@ class AgentProcesses:
             may_not_call=launch.may_not_call,
             answered=launch.answered,
         )
+
+    def _key(self, adapter: AgentAdapter) -> str:
+        """Of its model; empty: it reaches none."""
+        api = adapter.model_api
+        if api is None:
+            return ""
+        key = self._key_of(api.key)
+        if not key:
+            raise RunnerError(
+                f"{adapter.title} needs a key for its model: set {api.key}, or give a file that "
+                "holds it"
+            )
+        return key
 
     def _check(self, executable: Path, adapter: AgentAdapter) -> None:
         missing = [name for name in adapter.needs if not self._environ.get(name)]

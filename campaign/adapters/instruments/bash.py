@@ -2,6 +2,8 @@
 
 After each command it prints a line that nobody can guess, made for that command, so that a command
 cannot end itself by what it prints. The command has no input, and the pipes of bash are not its.
+What it leaves behind in bash (a trap, a function that cannot be removed) may still see that line,
+so that what stands there is believed only where it is an exit code; else the shell is ended.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import secrets
 import select
 import signal
@@ -35,6 +38,8 @@ _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 10.0
 _REAP_TIMEOUT_S = 2.0
 _LOOK_S = 0.05
+#: all that bash itself says behind a marker
+_CODE = re.compile(rb"[0-9]{1,3}")
 #: bash's own way out, above all numbers that a command would use
 _OUT = 198
 #: of ten such groups one processor gets as much as one of the harness's
@@ -48,6 +53,10 @@ class ShellEndedError(Exception):
     def __init__(self, result: CommandResult) -> None:
         super().__init__(f"bash ended with {result.exit_code}")
         self.result = result
+
+
+class _FalseEndError(Exception):
+    """The command's end was said by somebody else than bash."""
 
 
 class Bash:
@@ -116,7 +125,8 @@ class Bash:
         """Whatever it prints, no more than `KEPT_BYTES` of it is held, plus a note of the rest.
 
         Raises:
-            ShellEndedError: bash ended before the command did, or because of it.
+            ShellEndedError: bash ended before the command did, or because of it; or the command
+                made it useless.
         """
         self._held.clear()
         self._dropped_bytes = 0
@@ -129,6 +139,9 @@ class Bash:
             # What it printed last may still be on the way.
             await asyncio.wait({reading}, timeout=1.0)
             code = reading.result() if reading.done() else None
+        except _FalseEndError:
+            await self.end()
+            raise ShellEndedError(self._result(_exit_code(None))) from None
         finally:
             reading.cancel()
         if code is None:
@@ -204,16 +217,22 @@ class Bash:
             await self._process.stdin.drain()
 
     async def _read_until(self, marker: bytes) -> int | None:
-        """The exit code behind the marker; None at the end of all output."""
+        """The exit code behind the marker; None at the end of all output.
+
+        Raises:
+            _FalseEndError: behind it stands something else.
+        """
         read_bytes = 0
         while chunk := await self._output.read(_CHUNK_BYTES):
             begin = max(0, len(self._held) - len(marker) - 8)
             self._held += chunk
             place = self._held.find(marker, begin)
             if place >= 0 and (end := self._held.find(b"\n", place + 1)) >= 0:
-                code = int(self._held[place + len(marker) : end])
+                said = bytes(self._held[place + len(marker) : end])
                 del self._held[place:]
-                return code
+                if not _CODE.fullmatch(said):
+                    raise _FalseEndError
+                return int(said)
             self._forget()
             read_bytes += len(chunk)
             if read_bytes > _UNPACED_BYTES:
@@ -245,10 +264,16 @@ def _script(command: str, marker: str) -> str:
     """The end is a line of its own, which bash does not read before the command is over.
 
     What the command does to its own input and outputs ends with it. The empty line is for bash's
-    parser, which does not know a `{` right after an unfinished quotation.
+    parser, which does not know a `{` right after an unfinished quotation. A function or an alias
+    may be called what the end's own commands are: none is used for a word that is quoted, and none
+    comes before `unset` once that variable is set, which also takes the exit code.
     """
     quoted = "'" + command.replace("'", "'\\''") + "'"
-    ended = f"builtin printf '\\n%s %d\\n' {marker} \"$?\" >&{_OUT}"
+    ended = (
+        "POSIXLY_CORRECT=$?; \\unset -f builtin; "
+        f"\\builtin printf '\\n%s %d\\n' {marker} \"$POSIXLY_CORRECT\" >&{_OUT}; "
+        "\\unset POSIXLY_CORRECT"
+    )
     return f"eval {quoted} </dev/null >&{_OUT} 2>&1 {_OUT}>&-\n\n{{ {ended}; }} 2>/dev/null\n"
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+    suppress,
+)
+from dataclasses import replace
 
 from operators import ToolError
 
@@ -25,11 +31,19 @@ class WorkspaceShells:
         self._allowance = allowance or Allowance()
 
     def open(self) -> AbstractAsyncContextManager[WorkspaceShell]:
-        return self._open()
+        return self._open(self._surroundings)
+
+    def open_to_look(self) -> AbstractAsyncContextManager[WorkspaceShell | None]:
+        """The workspace is read-only, and the database out of reach; None: unconfined."""
+        if not self._surroundings.confined:
+            return nullcontext()
+        return self._open(
+            replace(self._surroundings, read_only=True, database_dir=None, environment={})
+        )
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[WorkspaceShell]:
-        shell = WorkspaceShell(self._surroundings, self._allowance)
+    async def _open(self, surroundings: Surroundings) -> AsyncIterator[WorkspaceShell]:
+        shell = WorkspaceShell(surroundings, self._allowance)
         try:
             yield shell
         finally:

@@ -39,6 +39,8 @@ class Surroundings:
 
     workspace: Path
     confined: bool
+    #: the workspace cannot be changed; only where it is confined
+    read_only: bool = False
     #: a Python environment (as `python -m venv` makes it), first on PATH; read-only inside
     python_environment: Path | None = None
     #: the folder of its interpreter's library, where that is not below /usr
@@ -124,7 +126,7 @@ def _sandbox(surroundings: Surroundings, status_fd: int, seccomp_fd: int | None)
 
 def _mounts(surroundings: Surroundings) -> tuple[Mount, ...]:
     workspace = str(surroundings.workspace.absolute())
-    mounts = [Mount(source=workspace, target=WORKSPACE, writable=True)]
+    mounts = [Mount(source=workspace, target=WORKSPACE, writable=not surroundings.read_only)]
     mounts += [
         Mount(source=str(folder), target=str(folder))
         for folder in (surroundings.python_environment, surroundings.interpreter_prefix)

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from campaign.model import DeploymentFinished, DeploymentOutcome, DeploymentRequested
 from operators.toolbox.answer import Answer
+from operators.toolbox.approving import for_people
 from operators.toolbox.bounds import head, one_line, plain
 from operators.toolbox.errors import ToolError
 from operators.toolbox.instruments import PastDeployment
@@ -15,6 +16,8 @@ from operators.toolbox.times import date_and_clock
 from operators.toolbox.tool import Arguments, Tool, Work, changes
 
 _MAX_DIFF_CHARS = 6_000
+#: of what a person is asked to approve
+_MAX_SHOWN_CHARS = 40_000
 _MAX_CHARS = 30_000
 
 
@@ -71,9 +74,22 @@ def _told(deployment: PastDeployment, *, diff: bool) -> str:
     return "\n".join(lines)
 
 
+async def _shown(work: Work) -> dict[str, str]:
+    """What the deployment would change of what runs."""
+    workspace = work.equipment.workspace
+    work.deed.approved = tree = await workspace.present_tree()
+    diff = plain(await workspace.diff(await workspace.running(), tree))
+    return {"diff": for_people(diff, _MAX_SHOWN_CHARS) or "(nothing: the files are what runs)"}
+
+
 async def _deploy(work: Work, arguments: DeployArguments) -> Answer:
-    message = arguments.message
-    revision = await work.equipment.workspace.commit(message, at=work.desk.now())
+    message, workspace = arguments.message, work.equipment.workspace
+    revision = await workspace.commit(message, at=work.desk.now())
+    if work.deed.approved is not None and await workspace.diff(work.deed.approved, revision):
+        raise ToolError(
+            "the files have changed since a person was shown them: nothing was deployed. End what "
+            "changes them in the background, then call deploy again"
+        )
     deployment = work.next_deployment()
     # From here on it is seen through: a session may be cancelled, but a deployment that was asked
     # for still ends on record.
@@ -161,4 +177,5 @@ metrics again before you resolve the ticket.""",
     arguments=DeployArguments,
     run=_deploy,
     effect=changes,
+    shown=_shown,
 )

@@ -42,7 +42,10 @@ class Workspace(Protocol):
         """
 
     async def diff(self, before: str, after: str) -> str:
-        """Unified diff between two of these names; empty when they are the same."""
+        """Unified diff between two trees or revisions; empty when they hold the same."""
+
+    async def running(self) -> str:
+        """The revision that serves now."""
 
 
 class Deployer(Protocol):

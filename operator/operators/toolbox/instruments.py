@@ -36,6 +36,9 @@ class Shells(Protocol):
 
     def open(self) -> AbstractAsyncContextManager[Shell]: ...
 
+    def open_to_look(self) -> AbstractAsyncContextManager[Shell | None]:
+        """One in which nothing can be changed, nor the database reached; None: there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppRequest:

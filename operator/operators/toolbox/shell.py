@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from operators.toolbox.tool import Arguments, Tool, Work, changes
 _MAX_OUTPUT_CHARS = 30_000
 #: of a diff, which nobody is shown: it is for the record
 _MAX_DIFF_CHARS = 2_000_000
+_LOOKS = "; /srv/app is read-only until a plan is filed"
 
 
 class ShellArguments(Arguments):
@@ -46,7 +47,8 @@ class ShellArguments(Arguments):
 
 
 async def _bash(work: Work, arguments: ShellArguments) -> Answer:
-    async with _noticing(work):
+    looks = not work.may_change()
+    async with nullcontext() if looks else _noticing(work):
         if arguments.restart:
             await work.shell.restart()
         if not (arguments.command or "").strip():
@@ -57,7 +59,7 @@ async def _bash(work: Work, arguments: ShellArguments) -> Answer:
             raise ToolError(ends(plain(str(ended)), _MAX_OUTPUT_CHARS)) from ended
         work.deed.exit_code = result.exit_code
     output = ends(plain(result.output), _MAX_OUTPUT_CHARS).rstrip("\n")
-    end = f"[exit code {result.exit_code}]"
+    end = f"[exit code {result.exit_code}{_LOOKS if looks else ''}]"
     return Answer(text=f"{output}\n{end}" if output else end, exit_code=result.exit_code)
 
 
@@ -90,6 +92,10 @@ async def _tree(workspace: Workspace) -> str | None:
         return None
 
 
+def _has_one_to_look(work: Work) -> bool:
+    return work.looking is not None
+
+
 SHELL = Tool(
     name="bash",
     description="""\
@@ -103,9 +109,12 @@ a command if timeout_s says nothing, 600 at most; of a long output beginning and
 Example: {"command": "grep -n execute *.py | head -40; python3 -m py_compile main.py"}
 When a command takes too long the shell is ended with all it started, and the error shows what it \
 had printed: call it with restart: true, then with less work, a longer timeout_s or in the \
-background (command > /tmp/out 2>&1 &). What you change here runs only after `deploy`.""",
+background (command > /tmp/out 2>&1 &). What you change here runs only after `deploy`. If \
+file_plan is among your tools, /srv/app is read-only until you have filed a plan, and then you get \
+another shell.""",
     arguments=ShellArguments,
     run=_bash,
     effect=changes,
     needs="shell",
+    only_looks=_has_one_to_look,
 )

@@ -85,7 +85,7 @@ async def _read(work: Work, _: NoArguments) -> Answer:
 
 async def _file_plan(work: Work, arguments: PlanArguments) -> Answer:
     await work.desk.record(PlanFiled(**work.whose, at=work.desk.now(), plan=arguments.plan))
-    return Answer(text="the plan is filed: you may edit, run commands and deploy now")
+    return Answer(text="the plan is filed: you may change the files, the data and what runs now")
 
 
 async def _write_note(work: Work, arguments: NoteArguments) -> Answer:
@@ -154,8 +154,9 @@ this moment use query_metrics.""",
 PLAN = Tool(
     name="file_plan",
     description="""\
-File your plan. Until you have, files cannot be edited, bash and deploy are refused; reading \
-files, metrics, logs and the database work. It may be filed again when the plan changes.
+File your plan. Until you have, nothing can be changed: edits and deploy are refused, bash sees \
+/srv/app read-only (or is refused), sql runs only statements that read, http_request only GET and \
+HEAD; files, metrics and logs can be read as ever. It may be filed again when the plan changes.
 Limits: 50,000 characters, not empty.
 Example: {"plan": "Replies queue behind one lock, see … I will … and then check …"}""",
     arguments=PlanArguments,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -50,6 +50,8 @@ class Deed:
     exit_code: int | None = None
     #: the ticket is closed, and that is on record
     resolved: bool = False
+    #: names the files that a person agreed to deploy
+    approved: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Work:
     may_change: Callable[[], bool]
     given_instruments: Instruments | None = None
     given_shell: Shell | None = None
+    #: in which nothing can be changed; None: there is none
+    looking: Shell | None = None
     deed: Deed = field(default_factory=Deed)
 
     @property
@@ -78,9 +82,11 @@ class Work:
 
     @property
     def shell(self) -> Shell:
-        if self.given_shell is None:
+        """The one that may be used now."""
+        shell = self.given_shell if self.may_change() else self.looking
+        if shell is None:
             raise ToolError("this session has no shell")
-        return self.given_shell
+        return shell
 
     @property
     def whose(self) -> dict[str, Any]:
@@ -104,6 +110,10 @@ def changes(_: Arguments) -> Effect:
     return Effect.CHANGES
 
 
+def never(_: Work) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool(Generic[A]):
     """One tool: its text for the operator, its arguments, and what it does with them."""
@@ -118,3 +128,7 @@ class Tool(Generic[A]):
     needs: Needs = "nothing"
     #: only where a plan has to be filed
     plan_mode_only: bool = False
+    #: whether it can be used while nothing may be changed, since it then cannot change anything
+    only_looks: Callable[[Work], bool] = never
+    #: what a person who has to approve a call sees besides its arguments
+    shown: Callable[[Work], Awaitable[Mapping[str, Any]]] | None = None

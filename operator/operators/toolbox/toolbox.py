@@ -10,20 +10,14 @@ from typing import Any
 
 import structlog
 
-from campaign.model import (
-    AccessRefused,
-    ApprovalAnswered,
-    ApprovalAsked,
-    Assignment,
-    OperatorOptions,
-)
+from campaign.model import AccessRefused, ActionTaken, Assignment, OperatorOptions
 from operators.session import ToolSpec
 from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Approvals
+from operators.toolbox.approving import Approving
 from operators.toolbox.arguments import parse, unknown
 from operators.toolbox.bounds import ends, head, plain
 from operators.toolbox.calls import (
-    JOURNALED_CHARS,
     RESULT_CHARS,
     TRACED_CHARS,
     Call,
@@ -35,6 +29,7 @@ from operators.toolbox.catalogue import TOOL_NAMES, TOOLS, spec
 from operators.toolbox.equipment import Desk, Equipment
 from operators.toolbox.errors import ToolError
 from operators.toolbox.instruments import Instruments, Shell
+from operators.toolbox.pace import Pace, Pacer
 from operators.toolbox.patches import PATCH
 from operators.toolbox.seen_through import seen_through
 from operators.toolbox.ticket import plain_ticket
@@ -44,6 +39,10 @@ from operators.trace.recorder import Recorder
 #: whatever a tool answers, no more than this is passed on
 _MAX_ANSWER_CHARS = 60_000
 _TOOL_NAME_CHARS = 100
+_SLOW_DOWN = (
+    "slow down: too many calls, or too much at once. Nothing was done; wait {wait_s:.0f} s, then "
+    "go on with fewer calls, each of which does more"
+)
 _OVER = "the ticket is resolved, the session is over"
 _NOT_YOURS = "the tool failed for a reason that is none of yours"
 
@@ -57,6 +56,10 @@ class _Ready:
     effect: Effect
     run: Callable[[], Awaitable[Answer]]
     refusal: ToolError | None = None
+    #: it can change nothing now
+    only_looks: bool = False
+    #: for a person who is asked
+    shown: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
 
 
 class Toolbox:
@@ -73,10 +76,16 @@ class Toolbox:
         trace: Recorder | None = None,
         approvals: Approvals | None = None,
         shell: Shell | None = None,
+        looking: Shell | None = None,
         ticket_text: Callable[[], str] | None = None,
         user_header: str = "X-User-Id",
+        pace: Pace | None = None,
     ) -> None:
-        """`ticket_text` says what `read_ticket` answers; `user_header` is how the app knows users.
+        """Whoever opens a toolbox closes it.
+
+        `looking` is the shell until a plan is filed, where one has to be: it changes nothing; None:
+        there is none until then. `ticket_text` says what `read_ticket` answers; `user_header` is
+        how the app knows users.
 
         Raises:
             ValueError: approval is asked for a tool that does not exist.
@@ -89,7 +98,6 @@ class Toolbox:
             )
         self._desk = desk
         self._trace = trace
-        self._approvals = approvals
         self._session = f"{assignment.ticket.id}-s{assignment.session}"
         self._work = Work(
             assignment=assignment,
@@ -97,15 +105,18 @@ class Toolbox:
             equipment=equipment,
             given_instruments=instruments,
             given_shell=shell,
+            looking=looking,
             ticket_text=ticket_text or (lambda: plain_ticket(assignment.ticket)),
             user_header=user_header,
             next_deployment=self._next_deployment,
+            may_change=lambda: self._planned,
         )
+        self._approving = Approving(approvals, self._work, session=self._session)
+        self._pacer = Pacer(pace or Pace(), at=desk.now())
         self._offered = {tool.name: tool for tool in TOOLS if self._is_offered(tool)}
         self._names = CallNames(f"{self._session}-c")
         self._turns = Turns()
         self._deployments = 0
-        self._approvals_asked = 0
         self._planned = not self._options.plan_mode
         self._closing = False
         self._resolved = False
@@ -126,7 +137,7 @@ class Toolbox:
         Calls may run side by side. Those that change something go one after the other, in the
         order in which they were made. `call` names this one, unique in the session; empty: one is
         made up. A cancelled call, and one that fails for no fault of the caller's, is on record
-        before that is raised.
+        before that is raised. Too many calls are refused; how many is on record, not each of them.
         """
         return await self._perform(self._offered, tool, arguments, call=call)
 
@@ -149,6 +160,13 @@ class Toolbox:
     async def resolve(self, root_cause: str) -> str:
         """Close the ticket with what was wrong. It ends the session: no tool works after it."""
         return await self._typed("resolve", {"root_cause": root_cause})
+
+    async def close(self) -> None:
+        """The session is over: put on record what is not yet. More than once is no harm."""
+        try:
+            await seen_through(self._tell_refused(last=True))
+        except Exception as error:  # noqa: BLE001 - such as a campaign that is over
+            log.warning("refusals_not_kept", session=self._session, reason=repr(error))
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -177,6 +195,10 @@ class Toolbox:
     async def _perform(
         self, tools: Mapping[str, Tool[Any]], tool: str, arguments: Any, *, call: str = ""
     ) -> Answer:
+        wait_s = self._pacer.admit(at=self._desk.now())
+        await self._tell_refused()
+        if wait_s:
+            return _error(_SLOW_DOWN.format(wait_s=wait_s))
         made = Call(
             id=self._names.name(call),
             tool=plain(tool)[:_TOOL_NAME_CHARS],
@@ -209,7 +231,10 @@ class Toolbox:
             return _Ready(effect=Effect.READS, run=_nothing, refusal=refused)
         work = replace(self._work, deed=call.deed)
         return _Ready(
-            effect=tool.effect(arguments), run=functools.partial(tool.run, work, arguments)
+            effect=tool.effect(arguments),
+            run=functools.partial(tool.run, work, arguments),
+            only_looks=tool.only_looks(work),
+            shown=None if tool.shown is None else functools.partial(tool.shown, work),
         )
 
     async def _take_turn(self, call: Call, ready: _Ready) -> Answer:
@@ -267,46 +292,14 @@ class Toolbox:
         """
         if ready.refusal is not None:
             raise ready.refusal
-        if ready.effect is Effect.CHANGES and not self._planned:
+        if ready.effect is Effect.CHANGES and not (self._planned or ready.only_looks):
             raise ToolError(
                 f"{call.tool}: refused until a plan is filed. Look at files, metrics, logs and the "
                 "database, file what you mean to do by file_plan, then call this again."
             )
         if call.tool in self._options.approve:
-            await self._ask_for(call)
+            await self._approving.ask(call, ready.shown)
             call.deed.began_at = self._desk.now()
-
-    async def _ask_for(self, call: Call) -> None:
-        if self._approvals is None:
-            raise ToolError(
-                f"{call.tool}: it needs a person's approval, and in this session there is nobody "
-                "to ask: go on without it"
-            )
-        self._approvals_asked += 1
-        approval = f"{self._session}-a{self._approvals_asked}"
-        asked = call.kept(chars=JOURNALED_CHARS)
-        await self._desk.record(
-            ApprovalAsked(
-                **self._work.whose,
-                at=self._desk.now(),
-                approval=approval,
-                tool=call.tool,
-                arguments=asked,
-            )
-        )
-        decision = await self._approvals.ask(call.tool, asked)
-        await self._desk.record(
-            ApprovalAnswered(
-                **self._work.whose,
-                at=self._desk.now(),
-                approval=approval,
-                granted=decision.granted,
-                reason=decision.reason,
-            )
-        )
-        if not decision.granted:
-            said = f": {decision.reason}" if decision.reason.strip() else ", without a reason"
-            raise ToolError(f"{call.tool}: a person refused it{said}. Nothing was done.")
 
     # -- on record ------------------------------------------------------------------------------
 
@@ -315,7 +308,9 @@ class Toolbox:
         duration_s = self._desk.now() - call.deed.began_at
 
         async def keep() -> None:
-            await self._desk.record(action(self._work, call, answer, duration_s=duration_s))
+            taken = action(self._work, call, answer, duration_s=duration_s)
+            self._pacer.charge(_chars(taken))
+            await self._desk.record(taken)
             if self._trace is not None:
                 self._trace.tool_result(call.id, call.tool, told or answer, duration_s=duration_s)
 
@@ -329,11 +324,25 @@ class Toolbox:
         except Exception as error:  # noqa: BLE001 - the cancellation is passed on
             log.warning("call_not_kept", call=call.id, tool=call.tool, reason=repr(error))
 
+    async def _tell_refused(self, *, last: bool = False) -> None:
+        """One event for many, so that a flood of calls is none in the journal."""
+        at = self._desk.now()
+        refused = self._pacer.untold(at=at, last=last)
+        if not refused:
+            return
+        what = f"{refused} tool {'call' if refused == 1 else 'calls'}: too many in too short a time"
+        await self._desk.record(AccessRefused(**self._work.whose, at=at, what=what))
+
     def _too_late(self, call: Call) -> Answer:
         answer = replace(_error(f"{call.tool}: {_OVER}"), ends_session=True)
         if self._trace is not None:
             self._trace.tool_result(call.id, call.tool, answer, duration_s=0.0)
         return answer
+
+
+def _chars(taken: ActionTaken) -> int:
+    """About how much of the disk it takes."""
+    return len(taken.result) + len(taken.diff) + len(str(taken.arguments))
 
 
 def _error(text: str) -> Answer:

@@ -5,7 +5,7 @@ from operators.trace.cost import Cost, Pricing
 from operators.trace.document import ToolClass, Trace, as_document, trace_schema_text
 from operators.trace.lines import TraceError, read_trace
 from operators.trace.recorder import Recorder, TurnUsage
-from operators.trace.writer import TraceWriter
+from operators.trace.writer import TraceLostError, TraceWriter
 
 __all__ = [
     "Cost",
@@ -14,6 +14,7 @@ __all__ = [
     "ToolClass",
     "Trace",
     "TraceError",
+    "TraceLostError",
     "TraceWriter",
     "TurnUsage",
     "as_document",

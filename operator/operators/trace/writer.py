@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import structlog
+
 from operators.toolbox.answer import Answer
 from operators.trace.classify import tool_class
 from operators.trace.cleaning import Cleaner
@@ -31,6 +33,7 @@ from operators.trace.lines import (
     Line,
     RemarkLine,
     SessionLine,
+    TraceError,
     TurnLine,
     read_trace,
     written,
@@ -39,6 +42,15 @@ from operators.trace.recorder import TurnUsage
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 _NAME_CHARS = 200
+
+log = structlog.get_logger(__name__)
+
+
+class TraceLostError(Exception):
+    """What a session does cannot be kept: the disk is full, for instance. Nobody's fault who works.
+
+    No OSError, so that nobody takes it for one of his own.
+    """
 
 
 class TraceWriter:
@@ -70,7 +82,7 @@ class TraceWriter:
 
         Raises:
             ValueError: that cannot be a file's name.
-            OSError: the file cannot be written.
+            TraceLostError: the file cannot be written; so do all methods that write.
         """
         if not _SESSION_ID.fullmatch(session_id):
             raise ValueError(f"{session_id!r} cannot be a session's name")
@@ -81,14 +93,19 @@ class TraceWriter:
         self._model: str | None = None
         self._deployed = False
         self._closed = False
+        self._lost = ""
         #: the classes of calls that have no result yet, by their id
         self._classes: dict[str, ToolClass] = {}
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = folder / f"{session_id}.jsonl"
         self.document_path = folder / f"{session_id}.json"
-        _set_aside(self.path)
-        # For this user alone: the app and the operator's tools run as others.
-        self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _set_aside(self.path)
+            # For this user alone: the app and the operator's tools run as others.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+            self._file = os.open(self.path, flags, 0o600)
+        except OSError as problem:
+            raise TraceLostError(_lost(self.path, problem)) from problem
         self._write(SessionLine(source=source, session_id=session_id, timestamp=self._now()))
 
     def user_message(self, text: str) -> None:
@@ -171,16 +188,21 @@ class TraceWriter:
         return read_trace(self.path)
 
     def close(self) -> None:
-        """The session is over: write the document. More than once is no harm."""
+        """The session is over: write the document. More than once is no harm.
+
+        Without the document nothing is lost: it can be made from the lines at any time.
+        """
         if self._closed:
             return
-        self._write(EndLine(timestamp=self._now()))
-        self._closed = True
-        os.close(self._file)
-        draft = self.document_path.with_suffix(".json.new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(as_document(self.document()), indent=2) + "\n")
-        draft.replace(self.document_path)
+        try:
+            self._write(EndLine(timestamp=self._now()))
+        finally:
+            self._closed = True
+            os.close(self._file)
+        try:
+            self._write_document()
+        except (OSError, TraceError) as problem:
+            log.warning("trace_document_not_written", trace=self.path.name, reason=str(problem))
 
     def __enter__(self) -> Self:
         return self
@@ -191,7 +213,12 @@ class TraceWriter:
         problem: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except TraceLostError as lost:
+            if problem is None:
+                raise
+            log.warning("trace_lost", trace=self.path.name, reason=str(lost))
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -210,15 +237,32 @@ class TraceWriter:
         """A session that was cancelled may still have a call under way: it comes too late."""
         if self._closed:
             return
+        if self._lost:
+            raise TraceLostError(self._lost)
         data = memoryview(written(line))
-        while data:
-            data = data[os.write(self._file, data) :]
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError as problem:
+            # Whatever came after half a line would be lost with it.
+            self._lost = _lost(self.path, problem)
+            raise TraceLostError(self._lost) from problem
+
+    def _write_document(self) -> None:
+        draft = self.document_path.with_suffix(".json.new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(as_document(self.document()), indent=2) + "\n")
+        draft.replace(self.document_path)
 
     def _now(self) -> str:
         return iso(self._clock())
 
     def _name(self, text: str) -> str:
         return self._clean.text(text, limit=_NAME_CHARS).text
+
+
+def _lost(path: Path, problem: OSError) -> str:
+    return f"{path.name} cannot be written: {problem.strerror}"
 
 
 def iso(at: float) -> str:
