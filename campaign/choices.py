@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from campaign.model import (
     OperatorOptions,
     Persona,
     Provider,
+    is_adapter_file,
 )
 
 _BUDGET, _WHOLE = "budget_", "campaign_budget_"
@@ -63,6 +65,8 @@ class Choices:
                 continue
             part, key = _place(name)
             asked.setdefault(part, {})[key] = value
+        if self.agent is not None:
+            asked["operator_options"]["agent"] = placed_agent(self.agent, Path.cwd())
         return asked
 
     @classmethod
@@ -74,6 +78,11 @@ class Choices:
         budget = {f"{_BUDGET}{key}": each for key, each in (asked.get("budget") or {}).items()}
         whole = asked.get("campaign_budget") or {}
         return cls(**options, **budget, **{f"{_WHOLE}{key}": each for key, each in whole.items()})
+
+
+def placed_agent(agent: str, folder: Path) -> str:
+    """An adapter file by its absolute path: whoever plays the campaign may stand elsewhere."""
+    return str((folder / agent).resolve()) if is_adapter_file(agent) else agent
 
 
 def _place(name: str) -> tuple[str, str]:

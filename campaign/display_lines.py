@@ -288,9 +288,7 @@ def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:
         case Resumed():
             return "resumed: bringing the stack back"
         case StackReady() if before.restoring:
-            again = after.trial.sessions > before.trial.sessions
-            session = f", session {after.trial.sessions} started" if again else ""
-            return f"the stack is back: going on with {phase_name(after)}{session}"
+            return f"the stack is back: going on with {phase_name(after)}"
         case _:
             return None
 
@@ -298,6 +296,8 @@ def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:
 def _load_applied(before: Campaign, event: LoadApplied, after: Campaign) -> str | None:
     """Only what the phase at hand waited for."""
     match before.phase, after.phase:
+        case Repairing(session=old), Repairing(session=new) if old != new:
+            return f"the load is back: session {new} started"
         case (Baseline() | Disturbed() | Confirming() | Auditing()) as old, new if old != new:
             load = before.load
             name = "full load" if event.load_id.endswith("full") else "base load"

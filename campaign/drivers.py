@@ -17,6 +17,7 @@ from operators.claude import (
     claude_driver,
     read_api_key,
 )
+from operators.claude.keys import VARIABLE as KEY_VARIABLE
 from operators.command import (
     AdapterError,
     AgentAdapter,
@@ -64,14 +65,20 @@ def require_agent(options: OperatorOptions, rig: RigOptions) -> AgentAdapter:
         )
     try:
         _agents(rig).require(adapter)
-    except (RunnerError, ClaudeSetupError) as error:
+    except RunnerError as error:
         raise UsageError(f"operator command cannot begin: {error}") from error
     return adapter
 
 
-def secrets(rig: RigOptions) -> frozenset[str]:
-    """What must be in no trace, whatever the agent says."""
-    known = {os.environ.get(name, "") for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")}
+def secrets(operator: str, options: OperatorOptions, rig: RigOptions) -> frozenset[str]:
+    """What must be on no record, whatever the operator says."""
+    names = {KEY_VARIABLE}
+    if operator == "command":
+        adapter = _adapter(options)
+        names |= set(adapter.needs)
+        if adapter.model_api is not None:
+            names.add(adapter.model_api.key)
+    known = {os.environ.get(name, "").strip() for name in names}
     if rig.api_key_file is not None:
         with suppress(ClaudeSetupError):
             known.add(read_api_key(rig.api_key_file, os.environ))
@@ -93,8 +100,11 @@ def _key_of(key_file: Path | None) -> Callable[[str], str | None]:
     """A file stands in for the variable that a preset asks for."""
 
     def key(name: str) -> str | None:
-        if key_file is not None:
+        if key_file is None:
+            return os.environ.get(name)
+        try:
             return read_api_key(key_file, os.environ)
-        return os.environ.get(name)
+        except ClaudeSetupError as error:
+            raise RunnerError(str(error)) from error
 
     return key

@@ -35,3 +35,7 @@ class HarnessError(RatchetError):
 
 class AccessError(UsageError):
     """The secret that was given does not open this."""
+
+
+class MisdirectedError(UsageError):
+    """It was meant for somebody else."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,21 +13,29 @@ from typing import Any, Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from campaign.errors import AccessError, BusyError, NotFoundError, RatchetError, UsageError
+from campaign.errors import (
+    AccessError,
+    BusyError,
+    MisdirectedError,
+    NotFoundError,
+    RatchetError,
+    UsageError,
+)
+from campaign.http_access import Handler, guarded
+from campaign.http_parts import ServerEvent, json_object, send_events
 from campaign.ports import PortError
 from campaign.seats import Register, SeatRoutes
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+from campaign.shell import CampaignOverError
 
 _OPENAPI = Path(__file__).with_name("openapi.json")
-_MUTATING = frozenset({"POST", "PUT", "DELETE", "PATCH"})
-_ERROR, _FAILED = 400, 500
+_ERROR, _OVER, _FAILED = 400, 409, 500
 
 #: the first that an error is an instance of says its status
 _STATUSES: tuple[tuple[type[RatchetError], int], ...] = (
     (AccessError, 401),
     (NotFoundError, 404),
-    (BusyError, 409),
+    (BusyError, _OVER),
+    (MisdirectedError, 421),
     (UsageError, _ERROR),
     (RatchetError, _FAILED),
 )
@@ -68,14 +74,14 @@ def build_api(
     token: str,
     seats: Callable[[], Register | None] = lambda: None,
 ) -> web.Application:
-    """The whole API; calls that change something need `Authorization: Bearer <token>`.
+    """The whole API; what tells of a campaign or changes one needs `Authorization: Bearer <token>`.
 
-    Those to `seats` (None: no campaign yet) have secrets of their own.
+    Calls to `seats` (None: no campaign yet) have secrets of their own.
     """
     routes = _Routes(control, registry)
     seat_routes = SeatRoutes(seats, token=token)
     open_to_others = frozenset(route.handler for route in seat_routes.routes)
-    api = web.Application(middlewares=[_errors, _only_with(token, but_for=open_to_others)])
+    api = web.Application(middlewares=[_errors, guarded(token, but_for=open_to_others)])
     api.add_routes(seat_routes.routes)
     api.add_routes(
         [
@@ -101,6 +107,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except RatchetError as error:
         status = next(status for kind, status in _STATUSES if isinstance(error, kind))
         return _problem(str(error), error.hint, status=status)
+    except CampaignOverError as error:
+        return _problem(str(error), "`ratchet resume` takes up one that was stopped", status=_OVER)
     except PortError as error:
         return _problem(error.reason, "see `ratchet doctor`", status=_FAILED)
     except web.HTTPException as error:
@@ -114,24 +122,6 @@ def _problem(
     error: str, hint: str, *, status: int, headers: Mapping[str, str] | None = None
 ) -> web.Response:
     return web.json_response({"error": error, "hint": hint}, status=status, headers=headers)
-
-
-def _only_with(token: str, *, but_for: AbstractSet[Any]) -> Any:
-    """`but_for`: handlers that look at the secret themselves."""
-    expected = f"Bearer {token}".encode()
-
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-        is_theirs = request.match_info.handler in but_for
-        is_right = is_theirs or hmac.compare_digest(given, expected)
-        if request.method in _MUTATING and not is_right:
-            return _problem(
-                "the token is missing or wrong", "`ratchet serve` prints it", status=401
-            )
-        return await handler(request)
-
-    return check
 
 
 class _Routes:
@@ -156,7 +146,7 @@ class _Routes:
         return web.json_response(await self._control.campaign(request.match_info["name"]))
 
     async def start(self, request: web.Request) -> web.Response:
-        name = await self._control.start(await _json_object(request))
+        name = await self._control.start(await json_object(request))
         return web.json_response({"campaign": name}, status=201)
 
     async def act(self, request: web.Request) -> web.Response:
@@ -173,15 +163,7 @@ class _Routes:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events; `id` is the journal's sequence number, so that clients can resume."""
         events = await self._control.events(request.match_info["name"], after=_sequence(request))
-        stream = web.StreamResponse(
-            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
-        )
-        await stream.prepare(request)
-        async with aclosing(events):
-            async for sequence, event in events:
-                lines = (f"id: {sequence}", f"event: {event['kind']}", f"data: {json.dumps(event)}")
-                await stream.write(("\n".join(lines) + "\n\n").encode())
-        return stream
+        return await send_events(request, _as_sent(events))
 
     async def report(self, request: web.Request) -> web.StreamResponse:
         folder = await self._control.report(request.match_info["name"])
@@ -201,14 +183,12 @@ def _file_in(folder: Path, name: str) -> Path | None:
         return None
 
 
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the body is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise UsageError("the body must be a JSON object")
-    return body
+async def _as_sent(
+    events: AsyncGenerator[tuple[int, dict[str, Any]], None],
+) -> AsyncGenerator[ServerEvent, None]:
+    async with aclosing(events):
+        async for sequence, event in events:
+            yield ServerEvent(id=sequence, kind=event["kind"], data=json.dumps(event))
 
 
 def _sequence(request: web.Request) -> int:

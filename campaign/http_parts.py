@@ -30,7 +30,8 @@ class ServerEvent:
 
 
 async def send_events(
-    request: web.Request, events: AsyncGenerator[ServerEvent | None, None]
+    request: web.Request,
+    events: AsyncGenerator[ServerEvent, None] | AsyncGenerator[ServerEvent | None, None],
 ) -> web.StreamResponse:
     """All of them, until there are no more or the client has left.
 

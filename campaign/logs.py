@@ -1,4 +1,7 @@
-"""Logs of the controller: JSON lines in the run's folder; the daemon's on its terminal."""
+"""Logs of the controller: JSON lines in the run's folder; the daemon's on its terminal.
+
+Tracebacks never show local variables, as structlog's own do on a terminal: keys are among them.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,10 @@ _AS_JSON = (
     structlog.processors.format_exc_info,
     structlog.processors.JSONRenderer(),
 )
+_READABLE = (
+    *_SHARED,
+    structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+)
 
 
 @contextmanager
@@ -37,13 +44,12 @@ def log_to(file: Path) -> Iterator[None]:
             yield
         finally:
             logging.getLogger().removeHandler(handler)
-            structlog.reset_defaults()
+            log_to_terminal()
 
 
 def log_to_terminal() -> None:
-    """Readable on a terminal, JSON elsewhere: for the daemon alone."""
-    readable = (*_SHARED, structlog.dev.ConsoleRenderer())
+    """On stderr, readable on a terminal, JSON elsewhere: for whatever has no file of its own."""
     structlog.configure(
-        processors=readable if sys.stderr.isatty() else _AS_JSON,
+        processors=_READABLE if sys.stderr.isatty() else _AS_JSON,
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from campaign.choices import Choices, require_sound
+from campaign.choices import Choices, placed_agent, require_sound
 from campaign.doctor import check_git
 from campaign.errors import UsageError
 from campaign.model import Budget, LadderMode, OperatorOptions, Plan, Profile, Timings
@@ -122,6 +122,8 @@ def specify(order: Order) -> CampaignSpec:
     if (git := check_git()).status == "missing":
         raise UsageError(f"{git.name} is needed, {git.found}", hint=git.advice)
     spec = _base(order)
+    if order.operator is None:  # else the file's options were meant for another
+        require_heeded(spec.operator, spec.operator_options)
     spec = replace(
         spec,
         operator_options=order.choices.options(spec.operator_options),
@@ -155,9 +157,12 @@ def _base(order: Order) -> CampaignSpec:
     if order.target is not None:
         raise UsageError("--target and a campaign file are both given: the file names its target")
     try:
-        return load_campaign(order.file, roots=_roots(), models_of=params_models, sources=True)
+        spec = load_campaign(order.file, roots=_roots(), models_of=params_models, sources=True)
     except ProfileError as error:
         raise UsageError(str(error)) from error
+    options = spec.operator_options
+    agent = placed_agent(options.agent, order.file.parent)
+    return replace(spec, operator_options=replace(options, agent=agent))
 
 
 def _operator(spec: CampaignSpec, order: Order) -> str:
@@ -166,6 +171,7 @@ def _operator(spec: CampaignSpec, order: Order) -> str:
         message = _placed(order, "operator", f"unknown operator: {operator}")
         raise UsageError(message, hint=_known_operators())
     require_operator(operator, spec.operator_options)
+    require_heeded(operator, order.choices)
     _require_history(spec, operator)
     return operator
 
@@ -185,8 +191,26 @@ def require_operator(operator: str, options: OperatorOptions) -> None:
     if operator == "replay" and options.recording is None:
         raise UsageError(
             "operator replay plays the sessions of an earlier campaign again: which?",
-            hint="name it with --recording (operator_options.recording in a campaign file)",
+            hint="name one of the same --runs with --recording (operator_options.recording in a "
+            "campaign file)",
         )
+
+
+def require_heeded(operator: str, asked: Choices | OperatorOptions) -> None:
+    """Whether the operator can keep to what it was asked: a promise of safety must not be empty.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    wanted = {"--plan-mode": asked.plan_mode, "--approve": asked.approve}
+    for option, value in wanted.items():
+        if value and operator in SCRIPTED:
+            others = ", ".join(name for name in OPERATORS if name not in SCRIPTED)
+            raise UsageError(
+                f"{option} cannot be kept: operator {operator} does what is written down for it, "
+                "and asks nobody",
+                hint=f"leave it out, or choose another operator: {others}",
+            )
 
 
 def _require_history(spec: CampaignSpec, operator: str) -> None:

@@ -47,8 +47,8 @@ class Journal(Protocol):
     async def append(self, event: Event) -> int:
         """The event's sequence number, from 1."""
 
-    async def read(self) -> Sequence[Event]:
-        """Every event, oldest first.
+    async def read(self, *, after: int = 0) -> Sequence[Event]:
+        """Every event whose sequence number is greater than `after`, oldest first.
 
         Raises:
             PortError: the chain of hashes is broken.

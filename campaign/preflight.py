@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from campaign.doctor import Check, run_checks
+from campaign.doctor import Check, check_sandbox, run_checks
 from campaign.errors import UsageError
 from campaign.model import Plan
 from campaign.operator_needs import require_operator_needs
@@ -30,11 +30,16 @@ def require_ready(run: RunFolder) -> str:
             "; ".join(f"{check.name}: {check.found}" for check in lacking),
             hint="; ".join(dict.fromkeys(check.advice for check in lacking)),
         )
-    return next((check.found for check in checks if _is_no_sandbox(check)), "")
+    return next((_why_none(check) for check in checks if check.name == _SANDBOX), "")
 
 
-def _is_no_sandbox(check: Check) -> bool:
-    return check.name == _SANDBOX and check.status != "ok"
+def why_no_sandbox() -> str:
+    """Why the app cannot be confined on this machine; empty when it can. Starts a sandbox."""
+    return _why_none(check_sandbox())
+
+
+def _why_none(check: Check) -> str:
+    return "" if check.status == "ok" else check.found
 
 
 async def require_operator_ready(
@@ -110,7 +115,7 @@ def _require_recording(run: RunFolder, plan: Plan) -> None:
     if not _is_beside(run, recording):
         raise UsageError(
             f"there is no campaign {recording} in {run.path.parent} to play again",
-            hint="see `ratchet status` for what there is",
+            hint="a recording lies in the same --runs; `ratchet status` says what there is",
         )
 
 

@@ -13,7 +13,7 @@ from campaign.choices import Choices, require_sound
 from campaign.errors import UsageError
 from campaign.machine import Campaign, step
 from campaign.model import Event, Origin, Plan, SnapshotTaken, TrialRecord
-from campaign.orders import require_operator
+from campaign.orders import require_heeded, require_operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +97,7 @@ def plan_of(
     campaign_budget = choices.campaign_budget(plan.campaign_budget)
     require_sound(options, budget, campaign_budget)
     require_operator(operator or plan.operator, options)
+    require_heeded(operator or plan.operator, choices)
     snapshot = past.trial.snapshot
     assert snapshot is not None  # noqa: S101 - its beginning is the moment it was taken
     return Plan(

@@ -84,7 +84,7 @@ def _edit(event: ActionTaken) -> RecordedEdit:
         diff=diff,
         # a command that failed half-way changed what its diff says, not what it would now
         arguments_cut=event.is_error or _is_cut(event.arguments),
-        diff_cut=len(diff) >= JOURNALED_CHARS,
+        diff_cut=event.diff_cut or len(diff) >= JOURNALED_CHARS,
     )
 
 

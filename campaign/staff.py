@@ -38,12 +38,22 @@ from campaign.replayed_sessions import recorded_sessions, replay_book
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder, find_run
 from campaign.seeding import app_environments
+from campaign.shell import CampaignOverError
 from campaign.stack import APP_ROLE
+from campaign.standings import Standings
 from campaign.supervisor.environments import EnvironmentRefusedError, Environments
 from chaos_profiles import Catalogue
 from chaos_profiles.history import load_history
 
 log = structlog.get_logger(__name__)
+
+#: below each ticket. Reports, dashboards and the API are for people: they name profiles.
+LINKS = {
+    "The service": "http_request; what it offers: GET /openapi.json",
+    "Its metrics": "query_metrics, list_metrics",
+    "Its logs, and its database's": "read_logs",
+    "What was deployed so far": "list_deployments",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,10 @@ async def operator_for(staffing: Staffing, premises: Premises) -> Operator:
     Raises:
         UsageError: what it needs is missing: a key, a price table that can be read, a recording.
     """
+    return OnRecord(operator=await _operator(staffing, premises))
+
+
+async def _operator(staffing: Staffing, premises: Premises) -> Operator:
     plan, equipment = staffing.plan, staffing.equipment
     match plan.operator:
         case "none":
@@ -87,7 +101,7 @@ async def operator_for(staffing: Staffing, premises: Premises) -> Operator:
             return await _agent(staffing, premises)
 
 
-async def _agent(staffing: Staffing, premises: Premises) -> Operator:
+async def _agent(staffing: Staffing, premises: Premises) -> AgentOperator:
     plan, prices = staffing.plan, read_prices()
     records = JournalRecords(journal=premises.journal, history=premises.rig.workspace)
 
@@ -106,26 +120,38 @@ async def _agent(staffing: Staffing, premises: Premises) -> Operator:
         traces=premises.run.path / TRACES,
         prices=prices,
         redact=_secrets(plan, premises.options),
+        links=LINKS,
+        standing=Standings(plan=plan, rig=premises.rig).of,
+        user_header=staffing.catalogue.target.user_header,
+        isolated=plan.mode == "isolated",
     )
     driver = await _driver(plan, premises, prices)
     # Made now, it costs no ticket's time. What is wrong with it the stack will say.
     with suppress(PortError, EnvironmentRefusedError):
         await environment_for(app_environments(), staffing.catalogue.target.app_dir)
-    return OnRecord(operator=AgentOperator(kit, driver))
+    return AgentOperator(kit, driver)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnRecord:
-    """An operator whose trace is ours to keep: one that is lost is no fault of the operator's."""
+    """An operator whose tools and trace are ours: what breaks of those is none of its faults.
+
+    What it does wrong itself it tells by its result: `FAILED` when its own software broke.
+    """
 
     operator: Operator
 
     async def work(self, assignment: Assignment, desk: Desk) -> SessionResult:
-        """Raises PortError: what it does cannot be kept."""
+        """Raises PortError: something around it broke, or what it does cannot be kept."""
         try:
             return await self.operator.work(assignment, desk)
+        except (PortError, CampaignOverError):
+            raise
         except TraceLostError as lost:
             raise PortError("traces", str(lost)) from lost
+        except Exception as error:
+            log.exception("session_broken", ticket=assignment.ticket.id)
+            raise PortError("ratchet", repr(error)) from error
 
 
 async def _places(premises: Premises) -> Places:
@@ -195,7 +221,7 @@ def _secrets(plan: Plan, options: RigOptions) -> frozenset[str]:
         return frozenset()
     from campaign import drivers  # noqa: PLC0415 - see there
 
-    return drivers.secrets(options)
+    return drivers.secrets(plan.operator, plan.operator_options, options)
 
 
 async def _replay(plan: Plan, premises: Premises) -> ReplayDriver:

@@ -47,6 +47,8 @@ class Target:
     behaviours: dict[str, tuple[str, ...]]
     base_load: LoadVector
     ledger: LedgerQueries
+    #: by which the app knows its user
+    user_header: str = "X-User-Id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

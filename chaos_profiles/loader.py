@@ -149,6 +149,7 @@ def _target(folder: Path, file: File[TargetFile]) -> Target:
         app_dir=(folder / content.app).resolve(),
         command=tuple(content.command),
         health_path=content.health_path,
+        user_header=content.user_header,
         requirements=content.requirements,
         database=content.database.name,
         role=content.database.role,

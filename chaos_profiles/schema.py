@@ -176,6 +176,10 @@ class TargetFile(_Strict):
     )
     base_load: list[LoadEntry] = Field(min_length=1, description="the load every trial starts at")
     ledger: LedgerEntry = Field(description="how acknowledged writes are looked up")
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$", max_length=60)] = Field(
+        default="X-User-Id",
+        description="the header by which the app knows its user: operators' requests set it",
+    )
 
 
 class TimingsEntry(_Strict):

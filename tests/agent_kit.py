@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from operators.agent import AgentKit, AgentOperator
+from operators.briefing import Standing
 from operators.external import Place, SessionFacts
 from operators.session import Driver, Session, ToolSpec
 from operators.toolbox.approvals import Decision
@@ -25,6 +26,7 @@ from campaign.model import (
     SessionResult,
     Spend,
     SpendNoted,
+    Ticket,
 )
 from campaign.operator_records import JournalRecords
 from tests.toolbox_kit import ASSIGNMENT, Bench, Panel
@@ -119,8 +121,8 @@ class Kept:
     async def append(self, event: Event) -> int:
         raise AssertionError(event)
 
-    async def read(self) -> Sequence[Event]:
-        return self.events
+    async def read(self, *, after: int = 0) -> Sequence[Event]:
+        return self.events[after:]
 
 
 class Commits:
@@ -163,7 +165,8 @@ class FakeSeats:
         async with self.house.lend("seat"):
             yield self
 
-    async def ask(self, tool: str, arguments: Mapping[str, Any]) -> Decision:
+    async def ask(self, approval: str, tool: str, arguments: Mapping[str, Any]) -> Decision:
+        del approval
         return Decision(granted=False, reason=f"not {tool} with {', '.join(arguments)}")
 
     async def messages(self) -> Sequence[str]:
@@ -183,6 +186,8 @@ class Sessions:
     budget: Budget = field(default_factory=Budget)
     prices: Pricing | None = None
     redact: tuple[str, ...] = ()
+    standing: Callable[[Ticket], Awaitable[Sequence[Standing]]] | None = None
+    user_header: str = "X-User-Id"
     number: int = 0
 
     def operator(self, driver: Driver) -> AgentOperator:
@@ -195,6 +200,8 @@ class Sessions:
             traces=self.folder / "traces",
             prices=self.prices,
             redact=self.redact,
+            standing=self.standing,
+            user_header=self.user_header,
         )
         return AgentOperator(kit, driver)
 

@@ -60,7 +60,8 @@ class Past:
     async def tickets(self) -> Sequence[PastTicket]:
         return self.past_tickets
 
-    async def deployments(self) -> Sequence[PastDeployment]:
+    async def deployments(self, *, diffs_of: int | None = None) -> Sequence[PastDeployment]:
+        assert diffs_of is None
         return self.past_deployments
 
     async def notes(self) -> Sequence[str]:

@@ -55,6 +55,7 @@ class Tape:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     turns: list[TurnUsage] = field(default_factory=list)
+    broken: list[TurnUsage] = field(default_factory=list)
 
     def user_message(self, text: str) -> None:
         self.lines.append(("user", text))
@@ -79,6 +80,9 @@ class Tape:
     def turn(self, usage: TurnUsage) -> None:
         self.turns.append(usage)
         self.lines.append(("turn", usage.stop_reason))
+
+    def broken_off(self, usage: TurnUsage) -> None:
+        self.broken.append(usage)
 
     def remark(self, text: str) -> None:
         self.lines.append(("remark", text))
@@ -172,6 +176,9 @@ class FakeSession:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.at += seconds
+
+    def count(self, spend: Spend) -> None:
+        raise AssertionError(spend)
 
     async def spent(self, spend: Spend) -> None:
         self.spends.append(spend)

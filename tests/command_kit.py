@@ -68,6 +68,9 @@ class Heard:
     def turn(self, usage: TurnUsage) -> None:
         self.events.append(("turn", usage))
 
+    def broken_off(self, usage: TurnUsage) -> None:
+        self.events.append(("broken_off", usage))
+
     def remark(self, text: str) -> None:
         self.events.append(("remark", text))
 
@@ -96,6 +99,9 @@ class FakeSession:
     #: what `over_budget` says
     spent_budget: str = ""
     said: list[str] = field(default_factory=list)
+    #: what the budgets know of
+    counted: list[Spend] = field(default_factory=list)
+    #: what is on record
     spends: list[Spend] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
 
@@ -115,8 +121,12 @@ class FakeSession:
             return Answer(text="it failed", is_error=True, exit_code=1)
         return Answer(text=f"ran {arguments.get('command')}", exit_code=0, diff="--- a\n+++ b\n")
 
+    def count(self, spend: Spend) -> None:
+        self.counted.append(spend)
+
     async def spent(self, spend: Spend) -> None:
-        self.spends.append(spend)
+        if self.spends[-1:] != [spend]:
+            self.spends.append(spend)
 
     def over_budget(self) -> str:
         return self.spent_budget

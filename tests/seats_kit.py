@@ -54,12 +54,12 @@ SPECS = (
 )
 
 
-def assignment(number: int = 1, *, wall_s: float = 1800.0) -> Assignment:
+def assignment(number: int = 1, *, wall_s: float = 1800.0, turns: int | None = None) -> Assignment:
     return Assignment(
         trial=number - 1,
         ticket=Ticket(id=f"T{number:03}", opened_at=90.0, symptoms=(), offered_hz=6.0, users=12),
         session=1,
-        budget=Budget(wall_s=wall_s),
+        budget=Budget(wall_s=wall_s, turns=turns),
     )
 
 
@@ -83,11 +83,16 @@ class FakeTrace:
 
     def assistant_text(self, text: str, *, model: str) -> None: ...
 
-    def tool_use(self, call: str, tool: str, arguments: Mapping[str, Any]) -> None: ...
+    def tool_use(self, call: str, tool: str, arguments: Mapping[str, Any]) -> None:
+        self.told.append(f"{call}: {tool} {', '.join(arguments)}")
 
-    def tool_result(self, call: str, tool: str, answer: Answer, *, duration_s: float) -> None: ...
+    def tool_result(self, call: str, tool: str, answer: Answer, *, duration_s: float) -> None:
+        del tool, duration_s
+        self.told.append(f"{call}: {answer.text}")
 
     def turn(self, usage: TurnUsage) -> None: ...
+
+    def broken_off(self, usage: TurnUsage) -> None: ...
 
     def remark(self, text: str) -> None:
         self.told.append(f"remark: {text}")
@@ -106,6 +111,12 @@ class FakeTools:
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_go_on: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
+    asked: int = 0
+
+    def _next_approval(self) -> str:
+        self.asked += 1
+        assignment = self.session.assignment
+        return f"{assignment.ticket.id}-s{assignment.session}-a{self.asked}"
 
     async def call(self, tool: str, arguments: Mapping[str, Any], *, call: str = "") -> Answer:
         del call
@@ -127,7 +138,7 @@ class FakeTools:
         if arguments.get("query") == "bad":
             return Answer(text="syntax error at bad; see the query", is_error=True)
         if tool == "deploy" and self.approve():
-            decision = await self.session.seat.ask(tool, arguments)
+            decision = await self.session.seat.ask(self._next_approval(), tool, arguments)
             if not decision.granted:
                 return Answer(text=f"refused: {decision.reason}", is_error=True)
         if tool == "resolve":
@@ -162,8 +173,11 @@ class FakeSession:
     def now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    async def spent(self, spend: Spend) -> None:
+    def count(self, spend: Spend) -> None:
         self.noted = spend
+
+    async def spent(self, spend: Spend) -> None:
+        self.count(spend)
 
     def over_budget(self) -> str:
         if self.max_turns is not None and self.noted.turns >= self.max_turns:
@@ -210,7 +224,7 @@ class FakeCampaign:
             self.register.close()
 
     async def one_session(self, number: int) -> None:
-        work = assignment(number, wall_s=self.wall_s)
+        work = assignment(number, wall_s=self.wall_s, turns=self.max_turns)
         facts = SessionFacts(assignment=work, operator="external", trace=self.trace)
         async with self.register.open(facts, self) as seat:
             session = FakeSession(assignment=work, seat=seat, max_turns=self.max_turns)

@@ -158,8 +158,11 @@ class Told:
     def turn(self, usage: TurnUsage) -> None:
         raise AssertionError(usage)
 
+    def broken_off(self, usage: TurnUsage) -> None:
+        raise AssertionError(usage)
+
     def remark(self, text: str) -> None:
-        raise AssertionError(text)
+        self.lines.append(("remark", "", "", text))
 
     def tool_use(self, call: str, tool: str, arguments: Mapping[str, Any]) -> None:
         self.lines.append(("use", call, tool, arguments))
@@ -238,8 +241,8 @@ class Panel:
         return series
 
     # Records.
-    async def deployments(self) -> Sequence[PastDeployment]:
-        deployments: Sequence[PastDeployment] = await self._answer("deployments")
+    async def deployments(self, *, diffs_of: int | None = None) -> Sequence[PastDeployment]:
+        deployments: Sequence[PastDeployment] = await self._answer(("deployments", diffs_of))
         return deployments
 
     async def tickets(self) -> Sequence[PastTicket]:

@@ -19,6 +19,7 @@ from rich.text import Text
 from campaign.cli import doctor, immunity, operator, profiles, replay, run, serve, watch
 from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
 from campaign.errors import RatchetError
+from campaign.logs import log_to_terminal
 from campaign.ports import PortError
 from chaos_profiles import PROFILES_VARIABLE
 
@@ -42,13 +43,14 @@ app = typer.Typer(
     help="Turn up the load on a live service, trial after trial, and learn what an operator can "
     "keep alive.\n\n"
     "Exit codes: 0 done, 1 a trial was lost, 2 wrong use, 3 the harness failed, 4 the operator "
-    "cannot be reached (resume later).",
+    "cannot be reached (resume later), 130 stopped by Ctrl-C (resume, too).",
 )
 
 
 @app.callback()
 def _everywhere(profiles_dir: ProfilesDirOption = None) -> None:
     """What stands before any command; what it starts finds the same."""
+    log_to_terminal()
     if profiles_dir is not None:
         os.environ[PROFILES_VARIABLE] = str(profiles_dir)
 

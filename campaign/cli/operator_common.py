@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
+from operators.session import said_by_a_person
 
 from campaign.adapters.journal import run_holder
 from campaign.addresses import read_address
@@ -81,7 +84,7 @@ def find_member(
     session_token = os.environ.get(SESSION_TOKEN, "") if session_only else ""
     seat_token = read_token(token_file)
     if url is not None:
-        door = Door(url=_loopback(url))
+        door = Door(url=checked_url(url))
         return Member(door, seat_token=seat_token, session_token=session_token)
     owner = find_owner(runs, None)
     return Member(
@@ -106,10 +109,36 @@ def shown(text: str) -> str:
 
 def said(told: Told) -> str:
     """What people have said to the session, as lines below an answer."""
-    return "".join(f"\n[a person says] {text}\n" for text in told.messages)
+    return "".join(f"\n{said_by_a_person(text)}\n" for text in told.messages)
 
 
-def _loopback(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url!r} is no URL", hint="such as http://127.0.0.1:8390")
-    return url.rstrip("/")
+def checked_url(text: str) -> str:
+    """To which a secret may be sent: nobody on the way can read it.
+
+    Raises:
+        UsageError: it is none, or somebody could.
+    """
+    try:
+        url = urlsplit(text)
+        host, known = url.hostname or "", url.scheme in {"http", "https"} and url.port != 0
+    except ValueError:
+        host, known = "", False
+    if not (known and host):
+        raise UsageError(f"{text!r} is no URL", hint="such as http://127.0.0.1:8390")
+    if url.username is not None or url.path.strip("/") or url.query or url.fragment:
+        raise UsageError(
+            f"{url.scheme}://{host}: the campaign's address is a host and a port, no more"
+        )
+    if url.scheme == "http" and not _is_loopback(host):
+        raise UsageError(
+            f"{text} is another machine: tokens would cross the network for everybody to read",
+            hint="reach it by a tunnel, such as ssh -L 8390:127.0.0.1:PORT, or by https",
+        )
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -20,7 +20,8 @@ ApiKeyFileOption = Annotated[
     Path | None,
     typer.Option(
         "--api-key-file",
-        help="The provider's key is in this file; else in ANTHROPIC_API_KEY.",
+        help="The provider's key is in this file; else in ANTHROPIC_API_KEY, or where the agent "
+        "looks for it.",
         exists=True,
         dir_okay=False,
         readable=True,
@@ -51,17 +52,27 @@ class OperatorArguments:
         ),
     ] = None
     model: Annotated[
-        str | None, typer.Option("--model", help="claude: the model's id.", rich_help_panel=_WHO)
+        str | None,
+        typer.Option(
+            "--model",
+            help="claude: the model's id. command: what the agent calls it.",
+            rich_help_panel=_WHO,
+        ),
     ] = None
     effort: Annotated[
         Effort | None,
-        typer.Option("--effort", help="claude: how hard it thinks.", rich_help_panel=_WHO),
+        typer.Option(
+            "--effort",
+            help="claude, and agents that know it: how hard the model thinks.",
+            rich_help_panel=_WHO,
+        ),
     ] = None
     persona: Annotated[
         Persona | None,
         typer.Option(
             "--persona",
-            help="What a ticket tells: the symptoms (baseline), or also the tools and metrics.",
+            help="What it is told: the symptoms (baseline), or also which tools and metrics there "
+            "are (informed).",
             rich_help_panel=_WHO,
         ),
     ] = None
@@ -75,7 +86,7 @@ class OperatorArguments:
         bool | None,
         typer.Option(
             "--plan-mode",
-            help="Nothing can be changed before a plan is filed.",
+            help="Nothing can be changed before a plan is filed. Not for scripted operators.",
             rich_help_panel=_WHO,
         ),
     ] = None
@@ -84,7 +95,8 @@ class OperatorArguments:
         typer.Option(
             "--approve",
             metavar="TOOLS",
-            help="Tools whose calls wait for a person, such as deploy (commas between).",
+            help="Tools whose calls wait for a person, such as deploy (commas between). Not for "
+            "scripted operators.",
             rich_help_panel=_WHO,
         ),
     ] = None
@@ -99,7 +111,8 @@ class OperatorArguments:
         typer.Option(
             "--recording",
             metavar="CAMPAIGN",
-            help="replay: the campaign whose sessions are played again.",
+            help="replay: the campaign whose sessions are played again, in the same --runs; of "
+            "`ratchet replay` the one replayed.",
             rich_help_panel=_WHO,
         ),
     ] = None
@@ -110,7 +123,9 @@ class OperatorArguments:
     base_url: Annotated[
         str | None,
         typer.Option(
-            "--base-url", help="claude: another address of the provider.", rich_help_panel=_WHO
+            "--base-url",
+            help="claude, command: another address of the model's API.",
+            rich_help_panel=_WHO,
         ),
     ] = None
     api_key_file: ApiKeyFileOption = None
@@ -198,7 +213,12 @@ class NewArguments:
         ),
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and how long it takes; start nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show the plan and how long it takes, when the operator could work here; start "
+            "nothing.",
+        ),
     ] = False
     here: Annotated[
         bool, typer.Option("--here", help="Play it in this process, even if a daemon runs.")

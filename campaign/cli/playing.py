@@ -23,11 +23,12 @@ from campaign.host import Host
 from campaign.logs import log_to
 from campaign.machine import Campaign
 from campaign.model import Plan
+from campaign.orders import SCRIPTED
 from campaign.player import Performance
-from campaign.preflight import require_operator_ready, require_ready
+from campaign.preflight import require_operator_ready, require_ready, why_no_sandbox
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, keep_journal_at
-from campaign.seats import how_to_join
+from campaign.seats import how_to_join, how_to_join_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,17 @@ def daemon_of(runs: Path, how: How) -> ApiClient | None:
     return None if how.must_be_here else asyncio.run(find_daemon(runs))
 
 
+def require_operator(run: RunFolder, plan: Plan, how: How) -> None:
+    """What `play_here` would refuse of the plan's operator; starts nothing.
+
+    Raises:
+        UsageError: its key, agent or sandbox is missing, or a budget cannot be kept.
+    """
+    no_sandbox = "" if plan.operator in SCRIPTED else why_no_sandbox()
+    options = replace(how, sandbox=how.sandbox and not no_sandbox).rig_options
+    asyncio.run(require_operator_ready(run, plan, options, no_sandbox=no_sandbox))
+
+
 def play_here(run: RunFolder, plan: Plan | None, how: How) -> NoReturn:
     """Play `plan` (None: what the journal holds) to its end, and leave with its exit code."""
     leave(run, perform_here(run, plan, how), as_json=how.as_json)
@@ -106,27 +118,37 @@ async def _perform(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
                 options=how.rig_options,
                 observers=(display,),
                 on_shell=stop_on_signals,
-                on_external=lambda: _say_how_to_join(host),
+                on_external=lambda: _say_how_to_join(host, is_resumed=plan is None),
                 hold=hold if how.hold else None,
             )
             return await host.play(performance)
 
 
-def _say_how_to_join(host: Host) -> None:
+def _say_how_to_join(host: Host, *, is_resumed: bool) -> None:
     """With a secret in it: on the terminal, and in no log."""
     if host.seats is not None:
-        tell(*how_to_join(host.seats))
+        tell(*how_to_join(host.seats, is_resumed=is_resumed))
 
 
 def play_there(
-    daemon: ApiClient, run: RunFolder, order: Mapping[str, Any] | None, how: How
+    daemon: ApiClient,
+    run: RunFolder,
+    order: Mapping[str, Any] | None,
+    how: How,
+    *,
+    operator: str,
 ) -> NoReturn:
-    """Have the daemon play `order` (None: what the journal holds), and follow it to its end."""
+    """Have the daemon play `order` (None: what the journal holds), and follow it to its end.
+
+    `operator` is who will work on its tickets.
+    """
     if order is None:
         asyncio.run(daemon.act(run.name, "resume"))
     else:
         asyncio.run(daemon.start({**order, "name": run.name}))
     tell(f"campaign {run.name}: {run.path}, played by the daemon (pid {daemon.address.pid})")
+    if operator == "external":
+        tell(*how_to_join_there(run.path.parent, is_resumed=order is None))
     try:
         campaign = asyncio.run(follow(run, _stream(how)))
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +48,10 @@ def replay(
     _require_snapshot(source, past)
     # Not the profile: operators see the folder's name.
     run = new_run(runs, name or new_name(f"replay-{past.beginning.plan.target}"))
-    plan = plan_of(past, campaign=run.name, operator=operator.operator, choices=operator.choices)
+    choices = operator.choices
+    if operator.operator == "replay" and choices.recording is None:
+        choices = replace(choices, recording=source.name)
+    plan = plan_of(past, campaign=run.name, operator=operator.operator, choices=choices)
     ended = perform_here(run, plan, How.told(how, operator))
     _leave(run, past, ended, as_json=how.as_json)
 

@@ -26,7 +26,7 @@ from campaign.cli.operator_options import (
     OperatorArguments,
     UnsandboxedOption,
 )
-from campaign.cli.playing import How, daemon_of, play_here, play_there
+from campaign.cli.playing import How, daemon_of, play_here, play_there, require_operator
 from campaign.errors import UsageError
 from campaign.model import Finished, LadderMode, Plan
 from campaign.orders import Order, Scale, estimated_cost, estimated_s, specify
@@ -161,7 +161,8 @@ def resume(
         tell(f"campaign {run.name} is finished already")
         leave(run, played, as_json=how.as_json)
     if daemon := daemon_of(runs, playing):
-        play_there(daemon, run, None, playing)
+        operator = "" if played is None else played.plan.operator
+        play_there(daemon, run, None, playing, operator=operator)
     play_here(run, None, playing)
 
 
@@ -190,15 +191,18 @@ def _play(
     if start is not None:
         finding = find_origin(runs, start.revision, campaign=start.campaign, target=plan.target)
         plan = replace(plan, origin=asyncio.run(finding))
+    daemon = None if order.file is not None else daemon_of(runs, how)
     if new.dry_run:
-        _show_plan(plan, as_json=how.as_json)
+        if daemon is None:
+            require_operator(run, plan, how)
+        _show_plan(plan, as_json=how.as_json, by_daemon=daemon is not None)
         return
-    if order.file is None and (daemon := daemon_of(runs, how)):
-        play_there(daemon, run, order.as_asked(), how)
+    if daemon is not None:
+        play_there(daemon, run, order.as_asked(), how, operator=plan.operator)
     play_here(run, plan, how)
 
 
-def _show_plan(plan: Plan, *, as_json: bool) -> None:
+def _show_plan(plan: Plan, *, as_json: bool, by_daemon: bool) -> None:
     """What would be done, and roughly how long it takes and what it costs."""
     cost = estimated_cost(plan)
     shown: dict[str, Any] = {
@@ -226,3 +230,5 @@ def _show_plan(plan: Plan, *, as_json: bool) -> None:
         console.print(f"  {number:2}. {profile.id:24} {profile.title}")
     about = f"about {shown['estimated_s'] / 60:.0f} min, {cost.told}"
     console.print(f"{about}; nothing was started")
+    if by_daemon:
+        console.print("the daemon would play it, with its own keys and sandbox: not looked at")

@@ -15,7 +15,6 @@ from campaign.cli.common import RunsOption, tell
 from campaign.cli.operator_options import ApiKeyFileOption, UnsandboxedOption
 from campaign.errors import BusyError
 from campaign.host import Host
-from campaign.logs import log_to_terminal
 from campaign.rig import RigOptions
 
 DEFAULT_PORT = 8390
@@ -39,7 +38,6 @@ def serve(
     allow_unsandboxed_operator: UnsandboxedOption = False,
 ) -> None:
     """Play what other commands, or HTTP calls, ask for (see /openapi.json), one at a time."""
-    log_to_terminal()
     options = RigOptions(
         sandbox=not no_sandbox,
         api_key_file=api_key_file,

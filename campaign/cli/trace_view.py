@@ -8,7 +8,7 @@ from typing import Any
 
 from operators.trace import ToolClass, Trace
 from operators.trace.document import AssistantText, Thinking, ToolResult, ToolUse, Turn, UserMessage
-from operators.trace.lines import EndLine, Line, RemarkLine, SessionLine, TurnLine
+from operators.trace.lines import BrokenLine, EndLine, Line, RemarkLine, SessionLine, TurnLine
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -37,7 +37,7 @@ class TraceView:
         self._whole = whole
         self._turns = 0
 
-    def show(self, line: Line) -> RenderableType:
+    def show(self, line: Line) -> RenderableType:  # noqa: C901 - one case for each kind of line
         match line:
             case SessionLine():
                 return Text(f"{line.session_id}  {line.source}  {line.timestamp}", style="bold")
@@ -54,6 +54,8 @@ class TraceView:
             case TurnLine():
                 self._turns += 1
                 return Text(f"{_clock(line.timestamp)} turn {self._turns}{_turn(line)}", "dim")
+            case BrokenLine():
+                return Text(f"{_clock(line.timestamp)} broken off{_turn(line)}", "dim")
             case RemarkLine():
                 return Text(f"{_clock(line.timestamp)} {plain(line.text)}", style="yellow")
             case EndLine():

@@ -11,6 +11,7 @@ import mcp_types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
+from operators.session import said_by_a_person
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from campaign.errors import RatchetError
@@ -183,8 +184,7 @@ def _as_mcp(tool: Tool) -> mcp_types.Tool:
 
 
 def _told(told: Told) -> mcp_types.CallToolResult:
-    messages = (f"A person says to you: {text}" for text in told.messages)
-    return _result(told.text, *messages, is_error=told.is_error)
+    return _result(told.text, *map(said_by_a_person, told.messages), is_error=told.is_error)
 
 
 def _result(*texts: str, is_error: bool = False) -> mcp_types.CallToolResult:

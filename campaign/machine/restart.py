@@ -114,9 +114,7 @@ def _take_up(campaign: Campaign, *, at: float) -> Step:  # noqa: C901, PLR0911 -
         case Disturbed():
             return transitions.enter_disturbed(campaign, at=at)
         case Repairing() as phase:
-            taken_up = sessions.take_up_repair(
-                campaign, phase, load_id=_again(campaign), at=at
-            )
+            taken_up = sessions.take_up_repair(campaign, phase, load_id=_again(campaign), at=at)
             return _under_load(campaign, taken_up)
         case Recovering():
             return _under_load(campaign, transitions.recover_again(campaign, at=at))

@@ -288,9 +288,7 @@ def resolved(campaign: Campaign, *, at: float) -> Step:
     return close(campaign, Resolved(without_deployment=not deployed), at=at)
 
 
-def unresolved(
-    campaign: Campaign, reason: str, *, at: float, lost: tuple[str, ...] = ()
-) -> Step:
+def unresolved(campaign: Campaign, reason: str, *, at: float, lost: tuple[str, ...] = ()) -> Step:
     """Adds how the session ended when it did not end with a resolve.
 
     `lost`: the invariants that did not hold.

@@ -64,6 +64,7 @@ from campaign.model.operator import (
     Persona,
     Provider,
     ToolName,
+    is_adapter_file,
 )
 from campaign.model.phase import (
     Auditing,
@@ -208,6 +209,7 @@ __all__ = [
     "Unresolved",
     "Verdict",
     "at_least",
+    "is_adapter_file",
     "judge",
     "offered_hz",
     "scaled",

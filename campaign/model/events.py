@@ -138,6 +138,8 @@ class ActionTaken(_SessionEvent):
     exit_code: int | None = None
     #: what the call changed in the workspace, as a unified diff
     diff: str = ""
+    #: not all of it: it was too long to be kept
+    diff_cut: bool = False
     kind: Literal["action_taken"] = "action_taken"
 
 

@@ -32,6 +32,11 @@ ToolName: TypeAlias = Literal[
 TOOL_NAMES: tuple[str, ...] = get_args(ToolName)
 
 
+def is_adapter_file(agent: str) -> bool:
+    """A path, not a preset's name."""
+    return "/" in agent or agent.endswith((".yaml", ".yml"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorOptions:
     """What can be chosen; an operator that has no use for an option leaves it alone."""

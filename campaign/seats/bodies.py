@@ -21,23 +21,33 @@ class _Body(BaseModel):
 
 
 class Claim(_Body):
+    """`again`: also a seat that somebody has claimed."""
+
     again: bool = False
 
 
 class Take(_Body):
+    """`again`: also a ticket that is taken."""
+
     wait_s: Annotated[float, Field(ge=0, le=_MAX_WAIT_S)] = 0.0
     again: bool = False
 
 
 class Release(_Body):
+    """Of a session, unresolved."""
+
     reason: Annotated[str, Field(max_length=_MAX_TEXT_CHARS)] = ""
 
 
 class Message(_Body):
+    """To whoever is at work."""
+
     text: Annotated[str, Field(min_length=1, max_length=_MAX_TEXT_CHARS)]
 
 
 class Verdict(_Body):
+    """On a call that waits for approval."""
+
     granted: bool
     reason: Annotated[str, Field(max_length=_MAX_TEXT_CHARS)] = ""
 

@@ -19,6 +19,8 @@ _APPROVAL = "{approval:[A-Za-z0-9_-]{1,80}}"
 
 
 class PeopleRoutes:
+    """Every handler raises RatchetError, which the API puts into words."""
+
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 

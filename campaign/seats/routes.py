@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -16,9 +16,9 @@ class SeatRoutes:
     """`register` gives that of the campaign that is played, or was last; None: none yet."""
 
     def __init__(self, register: Callable[[], Register | None], *, token: str) -> None:
-        self._gate = Gate(register, token=token)
-
-    @property
-    def routes(self) -> list[web.RouteDef]:
-        """Each looks at its secret itself."""
-        return [*WorkingRoutes(self._gate).routes, *PeopleRoutes(self._gate).routes]
+        gate = Gate(register, token=token)
+        #: each looks at its secret itself
+        self.routes: Sequence[web.RouteDef] = (
+            *WorkingRoutes(gate).routes,
+            *PeopleRoutes(gate).routes,
+        )

@@ -8,32 +8,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-import structlog
 from operators.external import KeptSession, Left, SessionFacts, attend
 from operators.session import Driver, Session
 from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Decision
 from operators.toolbox.equipment import Desk
-from operators.trace import TraceLostError
 
-from campaign.errors import BusyError, HarnessError
+from campaign.errors import BusyError
 from campaign.model import MessageSent, SessionOutcome, SessionResult, Spend
-from campaign.ports import PortError
 from campaign.seats.approvals import WaitingCalls
+from campaign.seats.calls import Calls
 from campaign.seats.keyring import Keyring
-
-log = structlog.get_logger(__name__)
+from campaign.seats.mailbox import Mailbox
 
 #: starting: not yet at work; operator: its own driver; waiting: nobody yet; taken: somebody outside
 SeatState: TypeAlias = Literal["starting", "operator", "waiting", "taken", "over"]
 
-#: calls of one session that may run side by side
-MAX_CALLS = 8
-#: `resolve` itself is still to be answered when the ticket is resolved, seconds
-_LAST_WORDS_S = 2.0
-#: the harness's insides are none of the caller's business
-_FAILED = "{tool} failed inside the harness; that is not your fault, and on its record"
 _TAKEN_OVER = "a person took the session over"
+_NOT_TAKEN = "a person wanted the session and left again: its operator begins anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +49,7 @@ class OpenSeat:
         self.desk = desk
         self.since = desk.now()
         self.calls_made = 0
-        self.approvals = WaitingCalls(facts, desk)
+        self.approvals = WaitingCalls(now=desk.now)
         self._keyring = keyring
         self._changed = changed
         self._session: KeptSession | None = None
@@ -67,46 +59,60 @@ class OpenSeat:
         self._taken = False
         self._taken_over = False
         self._closed = False
+        #: people who wait to take it over
+        self._wishes = 0
         self._wanted = asyncio.Event()
         self._woken = asyncio.Event()
         self._left: Left | None = None
         self._fault: Exception | None = None
-        self._said: list[str] = []
-        self._calls: set[asyncio.Task[Answer]] = set()
+        self._mailbox = Mailbox()
+        self._calls = Calls(self.id, broken=self._break)
 
     # -- what the operator that runs the session asks -------------------------------------------
 
-    async def ask(self, tool: str, arguments: Mapping[str, Any]) -> Decision:
-        return await self.approvals.ask(tool, arguments)
+    async def ask(self, approval: str, tool: str, arguments: Mapping[str, Any]) -> Decision:
+        return await self.approvals.ask(approval, tool, arguments)
 
     async def messages(self) -> Sequence[str]:
-        said, self._said = self._said, []
-        return said
+        return self._mailbox.take()
 
     async def drive(self, driver: Driver, session: Session) -> SessionResult:
         self._session = kept = KeptSession(session)
         self._enter("operator")
-        working = asyncio.create_task(driver.drive(kept), name=f"drive {self.id}")
+        while True:
+            result = await self._driven(driver, kept)
+            if result is not None:
+                return self._marked(result)
+            if self._wishes:
+                return self._marked(await self._hand_on(driver, kept))
+            # Whoever wanted it has left meanwhile, and the trial is still its operator's.
+            kept.begin_anew()
+            kept.trace.remark(_NOT_TAKEN)
+
+    async def _driven(self, driver: Driver, session: KeptSession) -> SessionResult | None:
+        """The driver's result; None: it has left, because a person wanted the session."""
+        self._wanted.clear()
+        working = asyncio.create_task(driver.drive(session), name=f"drive {self.id}")
         wanted = asyncio.create_task(self._wanted.wait(), name=f"take over {self.id}")
         try:
             await asyncio.wait({working, wanted}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                return self._marked(await self._hand_on(working, kept))
-            return self._marked(working.result())
+            if working.done():
+                return session.with_all(working.result())
+            # It leaves first, so that no two are at work at once.
+            working.cancel()
+            await asyncio.wait({working})
         finally:
             for task in (working, wanted):
                 task.cancel()
             await asyncio.gather(working, wanted, return_exceptions=True)
-
-    async def _hand_on(
-        self, working: asyncio.Task[SessionResult], session: KeptSession
-    ) -> SessionResult:
-        """The driver leaves first, so that no two are at work at once."""
-        working.cancel()
-        await asyncio.wait({working})
         if session.resolved:
             return SessionResult(outcome=SessionOutcome.RESOLVED, spend=session.spend)
+        return None
+
+    async def _hand_on(self, driver: Driver, session: KeptSession) -> SessionResult:
         self._taken = True
+        if driver.traces_itself:
+            session.trace_calls()
         await self._note_taken_over(session)
         return await attend(session, self)
 
@@ -192,38 +198,48 @@ class OpenSeat:
         """
         session = self.session
         if self._state == "operator":
-            self._wanted.set()
-            while self._state == "operator":
-                entered = self._entered
-                await entered.wait()
+            await self._wait_for_it()
         elif self._state == "taken":
             await self._note_taken_over(session)
         return self.hand_over()
 
+    async def _wait_for_it(self) -> None:
+        """Until the driver has left; nobody who is cancelled here wants it any more."""
+        self._wishes += 1
+        self._wanted.set()
+        try:
+            while self._state == "operator":
+                entered = self._entered
+                await entered.wait()
+        finally:
+            self._wishes -= 1
+
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Reply:
         """One tool's answer. Whoever cancels this ends the call, but no deployment.
 
+        Each call that was begun is a turn, also one that nobody waits for any more.
+
         Raises:
             BusyError: the session is over, or too many calls are under way.
+            HarnessError: the harness failed; that ends the session.
         """
         session = self.session
-        if len(self._calls) >= MAX_CALLS:
-            raise BusyError(
-                f"{MAX_CALLS} calls of session {self.id} are under way",
-                hint="wait for one of them to end",
-            )
         if spent := session.over_budget():
             self._woken.set()
             raise BusyError(f"session {self.id} is over: {spent}")
-        answer = await self._answer(session, tool, arguments)
-        self.calls_made += 1
-        await self._one_more_turn()
-        said = await self.messages()
-        for text in said:
-            session.trace.user_message(text)
+        self._calls.require_room(session, turns=self.spend.turns)
+        try:
+            answer = await self._calls.make(session, tool, arguments)
+        finally:
+            self.calls_made += 1
+            await self._one_more_turn()
         if answer.ends_session or session.resolved:
             self._woken.set()
-        return Reply(answer=answer, messages=said)
+        return Reply(answer=answer, messages=self._mailbox.take_for(session.trace))
+
+    def put_back(self, messages: Sequence[str]) -> None:
+        """Of a reply that did not arrive: the next one has them."""
+        self._mailbox.put_back(messages)
 
     def release(self, reason: str) -> None:
         """Give it back unresolved; that ends it.
@@ -242,18 +258,14 @@ class OpenSeat:
         """To whoever is at work; on record when it returns."""
         _ = self.session
         await self._say(text)
-        self._said.append(text)
+        self._mailbox.put(text)
 
     async def close(self) -> None:
         """No token of it opens anything any more; calls under way end."""
         self._keyring.withdraw(self.id)
         self._enter("over")
-        if self._calls and self._session is not None and self._session.resolved:
-            await asyncio.wait(self._calls, timeout=_LAST_WORDS_S)
-        for call in self._calls:
-            call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
-        await self.approvals.close()
+        session = self._session
+        await self._calls.close(resolved=session is not None and session.resolved)
         self._closed = True
 
     # -- how ------------------------------------------------------------------------------------
@@ -278,32 +290,12 @@ class OpenSeat:
             )
         )
 
-    async def _answer(self, session: Session, tool: str, arguments: Mapping[str, Any]) -> Answer:
-        calling = asyncio.ensure_future(session.tools.call(tool, arguments))
-        self._calls.add(calling)
-        try:
-            return await calling
-        except asyncio.CancelledError:
-            if self._state == "over" and not _is_cancelled():
-                raise BusyError(f"session {self.id} ended during the call") from None
-            raise
-        except (PortError, TraceLostError) as error:
-            # Not theirs: the session ends as the harness's own failures do.
-            self._fault = error
-            self._woken.set()
-            raise HarnessError(_FAILED.format(tool=tool)) from error
-        except Exception as error:
-            log.exception("tool_crashed", tool=tool, session=self.id)
-            raise HarnessError(_FAILED.format(tool=tool)) from error
-        finally:
-            self._calls.discard(calling)
+    def _break(self, fault: Exception) -> None:
+        """Not theirs: the session ends as the harness's own failures do."""
+        self._fault = fault
+        self._woken.set()
 
     async def _one_more_turn(self) -> None:
         assert self._session is not None  # noqa: S101 - a call was made on it
         with suppress(Exception):  # a campaign that is over records nothing, and needs nothing
             await self._session.one_more_turn()
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -35,6 +35,8 @@ _T = TypeVar("_T")
 
 
 class WorkingRoutes:
+    """Every handler raises RatchetError, which the API puts into words."""
+
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 

@@ -186,6 +186,8 @@ class Executors:
             result = await self._ports.operator.work(assignment, self._hub)
         except PortError as error:
             return self._failed("session", command.trial, error)
+        except CampaignOverError:
+            raise
         except Exception as error:  # the operator's own software; the trial is judged
             log.exception("operator_crashed", ticket=command.ticket.id)
             result = SessionResult(outcome=SessionOutcome.FAILED, reason=repr(error))

@@ -34,7 +34,8 @@ class Inbox:
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[Letter] = asyncio.Queue()
-        self._closed = False
+        #: what is still taken; None: everything
+        self._only: tuple[type[Event], ...] | None = None
 
     async def hand_in(self, event: Event) -> None:
         """Returns when the event is durable and judged.
@@ -42,7 +43,7 @@ class Inbox:
         Raises:
             CampaignOverError: it will never be.
         """
-        if self._closed:
+        if not self._takes(event):
             raise CampaignOverError(f"the campaign is over; {event.kind} was not recorded")
         letter = Letter(event=event, judged=asyncio.get_running_loop().create_future())
         self._queue.put_nowait(letter)
@@ -51,8 +52,15 @@ class Inbox:
     async def next(self) -> Letter:
         return await self._queue.get()
 
-    def close(self) -> None:
-        self._closed = True
-        while not self._queue.empty():
+    def close(self, *, but_for: tuple[type[Event], ...] = ()) -> None:
+        """Refuse whatever comes, and what waits; `but_for` is still taken."""
+        self._only = but_for
+        for _ in range(self._queue.qsize()):
             letter = self._queue.get_nowait()
-            letter.refuse(CampaignOverError(f"the campaign is over at {letter.event.kind}"))
+            if self._takes(letter.event):
+                self._queue.put_nowait(letter)
+            else:
+                letter.refuse(CampaignOverError(f"the campaign is over at {letter.event.kind}"))
+
+    def _takes(self, event: Event) -> bool:
+        return self._only is None or isinstance(event, self._only)

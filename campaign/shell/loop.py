@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
 
 from campaign.machine import Campaign, Step, fold, step
-from campaign.model import CampaignStarted, Event, Finished, Plan, Resumed, StopRequested
+from campaign.model import (
+    ActionTaken,
+    CampaignStarted,
+    Event,
+    Finished,
+    Plan,
+    Resumed,
+    SpendNoted,
+    StopRequested,
+)
 from campaign.ports import Ports
 from campaign.shell.crew import Crew, see_through
 from campaign.shell.executors import Executors
@@ -18,6 +28,9 @@ from campaign.shell.senses import Senses
 Observer = Callable[[Campaign | None, Event, Campaign], None]
 
 log = structlog.get_logger(__name__)
+
+#: what a session that is interrupted has cost, and the calls that it was in the middle of
+_LAST_WORDS = (SpendNoted, ActionTaken)
 
 
 class Shell:
@@ -142,11 +155,30 @@ class Shell:
 
     async def _wind_up(self) -> None:
         """Cancel what is at work; the load is healed last, whatever interrupts."""
-        self._inbox.close()
+        self._inbox.close(but_for=_LAST_WORDS)
+        hearing = asyncio.create_task(self._hear_last_words(), name="last_words")
         try:
             await self._executors.wind_up()
         finally:
+            self._inbox.close()
+            hearing.cancel()
             await see_through(self._heal())
+
+    async def _hear_last_words(self) -> None:
+        """Put on record what a session says while it is ended; nothing follows from it."""
+        try:
+            while True:
+                letter = await self._inbox.next()
+                try:
+                    await self._judge(letter.event)
+                except BaseException as error:
+                    over = CampaignOverError(f"the campaign is over at {letter.event.kind}")
+                    letter.refuse(error if isinstance(error, Exception) else over)
+                    raise
+                letter.settle()
+        except Exception:  # such as a disk that is full: nobody waits for more
+            log.exception("last_words_not_kept")
+            self._inbox.close()
 
     async def _heal(self) -> None:
         try:

@@ -60,8 +60,8 @@ class MemoryJournal:
         self.events.append(event)
         return len(self.events)
 
-    async def read(self) -> Sequence[Event]:
-        return tuple(self.events)
+    async def read(self, *, after: int = 0) -> Sequence[Event]:
+        return tuple(self.events[after:])
 
 
 @dataclass(slots=True)

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from campaign.model import Assignment, Budget, OperatorOptions, SessionResult, Spend, SpendNoted
+import structlog
+
+from campaign.model import (
+    Assignment,
+    Budget,
+    OperatorOptions,
+    SessionOutcome,
+    SessionResult,
+    Spend,
+    SpendNoted,
+    Ticket,
+)
 from operators.briefing import make_briefing
+from operators.briefing.standing import Standing, standing_text
 from operators.external import Seat, Seats, SessionFacts
+from operators.faults import Faults, WatchedTools
 from operators.session import Briefing, Driver
-from operators.toolbox import Desk, Equipment, Instruments, Shell, Toolbox
-from operators.trace import Pricing, Recorder, TraceWriter
+from operators.toolbox import Desk, Equipment, Instruments, Shell, Toolbox, ToolError
+from operators.toolbox.instruments import Metrics
+from operators.trace import Pricing, Recorder, TraceLostError, TraceWriter
+from operators.trace.cleaning import Cleaner
 from operators.trace.recorder import NoRecorder
 
 _TURNS_NOTED_EVERY_S = 1.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +51,15 @@ class AgentKit:
     traces: Path
     prices: Pricing | None = None
     #: secrets that must be in no trace
-    redact: Collection[str] = ()
-    #: below the ticket: labels and addresses
+    redact: Collection[str] = field(default=(), repr=False)
+    #: below the ticket: labels, and where that is to be found
     links: Mapping[str, str] = field(default_factory=dict)
+    #: how a ticket's symptoms stand at the moment; None: nobody can say
+    standing: Callable[[Ticket], Awaitable[Sequence[Standing]]] | None = None
+    #: the header by which the app knows its user
+    user_header: str = "X-User-Id"
+    #: every ticket begins with the app as it was delivered
+    isolated: bool = False
 
 
 class AgentOperator:
@@ -49,12 +72,14 @@ class AgentOperator:
     async def work(self, assignment: Assignment, desk: Desk) -> SessionResult:
         """One session, from its briefing to its end; nothing of it is left when this returns.
 
+        A driver that breaks has failed. Whatever else breaks is raised: it is not the operator's.
+
         Raises:
             TraceLostError: what it does cannot be kept.
         """
         kit = self._kit
         name = f"{assignment.ticket.id}-s{assignment.session}"
-        with TraceWriter(
+        async with TraceWriter(
             kit.traces, session_id=name, source=kit.name, redact=kit.redact, prices=kit.prices
         ) as trace:
             facts = SessionFacts(assignment=assignment, operator=kit.name, trace=trace.path)
@@ -68,10 +93,13 @@ class AgentOperator:
                     assignment, desk, instruments, shell, looking, seat, trace
                 )
                 try:
-                    result = await seat.drive(self._driver, session)
+                    result = await session.faults.ends(
+                        seat.drive(self._driver, session), broken=_failed
+                    )
                 finally:
-                    await session.tools.close()
-        return replace(result, spend=session.spend_in(result))
+                    await session.tools.toolbox.close()
+        reason = Cleaner(kit.redact).text(result.reason).text
+        return replace(result, reason=reason, spend=session.spend_in(result))
 
     def _looking(self, instruments: Instruments) -> AbstractAsyncContextManager[Shell | None]:
         """The shell until a plan is filed."""
@@ -91,22 +119,24 @@ class AgentOperator:
     ) -> AgentSession:
         kit = self._kit
         told: list[str] = []
-        tells_itself = getattr(self._driver, "traces_itself", False)
+        faults = Faults()
         toolbox = Toolbox(
             kit.equipment,
             assignment,
             desk,
             instruments=instruments,
             options=kit.options,
-            trace=NoRecorder() if tells_itself else trace,
+            trace=NoRecorder() if self._driver.traces_itself else trace,
             approvals=seat,
             shell=shell,
             looking=looking,
             ticket_text=lambda: told[0],
+            standing=self._standing(assignment.ticket),
+            user_header=kit.user_header,
         )
-        metrics: list[str] = []
+        metrics: Sequence[str] = ()
         if kit.options.persona == "informed":
-            metrics = [metric.name for metric in await instruments.metrics.list()]
+            metrics = await _names(instruments.metrics)
         briefing = await make_briefing(
             assignment.ticket,
             options=kit.options,
@@ -117,18 +147,47 @@ class AgentOperator:
             traces=kit.traces,
             metrics=metrics,
             links=kit.links,
+            isolated=kit.isolated,
         )
         told.append(briefing.ticket)
         return AgentSession(
             assignment=assignment,
             options=kit.options,
             briefing=briefing,
-            tools=toolbox,
+            tools=WatchedTools(toolbox=toolbox, faults=faults),
+            faults=faults,
             trace=trace,
             desk=desk,
             seat=seat,
             began_at=desk.now(),
         )
+
+    def _standing(self, ticket: Ticket) -> Callable[[], Awaitable[str]] | None:
+        standing = self._kit.standing
+        if standing is None:
+            return None
+
+        async def told() -> str:
+            return standing_text(await standing(ticket))
+
+        return told
+
+
+async def _names(metrics: Metrics) -> Sequence[str]:
+    """What cannot be listed now can be asked for later: no reason to begin without the rest."""
+    try:
+        return [metric.name for metric in await metrics.list()]
+    except ToolError as refused:
+        log.warning("no_metrics_for_the_briefing", reason=str(refused))
+        return ()
+
+
+def _failed(error: Exception) -> SessionResult:
+    """The driver's own doing; the trial is judged by what is deployed."""
+    if isinstance(error, TraceLostError):
+        raise error
+    log.error("operator_crashed", exc_info=error)
+    return SessionResult(outcome=SessionOutcome.FAILED, reason=repr(error))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +197,8 @@ class AgentSession:
     assignment: Assignment
     options: OperatorOptions
     briefing: Briefing
-    tools: Toolbox
+    tools: WatchedTools
+    faults: Faults
     trace: Recorder
     desk: Desk
     seat: Seat
@@ -154,29 +214,33 @@ class AgentSession:
 
     @property
     def resolved(self) -> bool:
-        return self.tools.resolved
+        return self.tools.toolbox.resolved
+
+    def count(self, spend: Spend) -> None:
+        self._spend = spend
 
     async def spent(self, spend: Spend) -> None:
         """A session that follows a crash counts it.
 
         Turns alone, which calls from outside are, are noted once a second at the most.
         """
-        if spend == self._spend:
+        self.count(spend)
+        noted, at = self._noted, self.now()
+        if spend == noted:
             return
-        self._spend, noted, at = spend, self._noted, self.now()
         only_turns = replace(spend, turns=noted.turns) == noted
         if only_turns and at - self._noted_at < _TURNS_NOTED_EVERY_S:
             return
         self._noted, self._noted_at = spend, at
-        await self.desk.record(
-            SpendNoted(
-                at=at,
-                trial=self.assignment.trial,
-                ticket=self.assignment.ticket.id,
-                session=self.assignment.session,
-                spend=spend,
-            )
+        event = SpendNoted(
+            at=at,
+            trial=self.assignment.trial,
+            ticket=self.assignment.ticket.id,
+            session=self.assignment.session,
+            spend=spend,
         )
+        with self.faults.noted():
+            await self.desk.record(event)
 
     def over_budget(self) -> str:
         elapsed_s = self.now() - self.began_at
@@ -193,17 +257,20 @@ class AgentSession:
 def over_budget(budget: Budget, spend: Spend, *, elapsed_s: float) -> str:
     """Which budget is spent, in words; empty: none.
 
-    Money that nobody can count is not there to be spent.
+    What nobody can count is not there to be spent.
     """
     if elapsed_s >= budget.wall_s:
         return f"wall time: {budget.wall_s:.0f} s"
     if budget.turns is not None and spend.turns >= budget.turns:
         return f"turns: {spend.turns} of {budget.turns}"
-    if budget.tokens is not None and spend.tokens is not None and spend.tokens >= budget.tokens:
-        return f"tokens: {spend.tokens:,} of {budget.tokens:,}"
-    if budget.usd is not None and spend.turns:
-        if spend.usd is None:
+    if budget.tokens is not None:
+        if spend.tokens is None and spend.turns:
+            return f"tokens: what was spent of {budget.tokens:,} is unknown"
+        if (spend.tokens or 0) >= budget.tokens:
+            return f"tokens: {spend.tokens or 0:,} of {budget.tokens:,}"
+    if budget.usd is not None:
+        if spend.usd is None and spend.turns:
             return f"money: what was spent of ${budget.usd:.2f} is unknown"
-        if spend.usd >= budget.usd:
-            return f"money: ${spend.usd:.2f} of ${budget.usd:.2f}"
+        if (spend.usd or 0.0) >= budget.usd:
+            return f"money: ${spend.usd or 0.0:.2f} of ${budget.usd:.2f}"
     return ""

@@ -47,6 +47,11 @@ class Briefing:
     ticket: str
 
 
+def said_by_a_person(text: str) -> str:
+    """A message of `Session.messages`, as whoever is at work reads it."""
+    return f"A person who watches this session says: {text}"
+
+
 class Session(Protocol):
     """What a driver has."""
 
@@ -68,8 +73,11 @@ class Session(Protocol):
     def resolved(self) -> bool:
         """The ticket was closed by the `resolve` tool."""
 
+    def count(self, spend: Spend) -> None:
+        """What it has cost so far: the budgets know it at once, the record with `spent`."""
+
     async def spent(self, spend: Spend) -> None:
-        """What it has cost so far, put on record; a session that follows a crash counts it."""
+        """The same, put on record; a session that follows a crash counts it."""
 
     def over_budget(self) -> str:
         """Which budget is spent (for people); empty: none. Asked before every call of a model."""
@@ -80,6 +88,10 @@ class Session(Protocol):
 
 class Driver(Protocol):
     """Works on one ticket: a model's loop, an agent's process, a person, a recording."""
+
+    @property
+    def traces_itself(self) -> bool:
+        """It tells the trace of its tool calls: the toolbox must not do so a second time."""
 
     async def drive(self, session: Session) -> SessionResult:
         """Until it is resolved or given up; cancellable at any await."""

@@ -199,7 +199,7 @@ async def test_its_own_limit_of_money_is_a_spent_budget() -> None:
 async def test_a_key_that_is_refused_is_told_within_seconds() -> None:
     async with running_fake(OnCall(), api_key="another") as fake:
         left = await drive(session(fake))
-    assert left.outcome is SessionOutcome.FAILED
+    assert left.outcome is SessionOutcome.UNAVAILABLE
     assert left.reason == "the model's API refused the key (401): invalid x-api-key"
 
 

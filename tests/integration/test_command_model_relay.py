@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,8 +64,19 @@ class Way:
 
     client: aiohttp.ClientSession
     answered: list[ApiAnswer] = field(default_factory=list)
+    heard: asyncio.Event | None = None
+    noted: list[str] = field(default_factory=list)
     #: what `may_not_call` says
     closed: str = ""
+
+    def hearing(self, heard: asyncio.Event) -> None:
+        """Set it with the next answer."""
+        self.heard = heard
+
+    def hear(self, answer: ApiAnswer) -> None:
+        self.answered.append(answer)
+        if self.heard is not None:
+            self.heard.set()
 
     def post(self, path: str = "/v1/messages", **more: Any) -> Any:
         return self.client.post(f"http://relay{path}", **({"json": {"stream": True}} | more))
@@ -94,7 +106,8 @@ async def relayed(tmp_path: Path, handler: Handler | None) -> AsyncIterator[Way]
             base_url=f"http://127.0.0.1:{port}/gateway/",
             key=KEY,
             may_not_call=lambda: way.closed,
-            answered=way.answered.append,
+            answered=way.hear,
+            noted=way.noted.append,
         )
         async with relay.serve(listener):
             yield way
@@ -281,30 +294,164 @@ async def test_an_answer_that_is_not_streamed_is_counted_too(tmp_path: Path) -> 
     assert (seen.message, seen.tokens) == ("m9", Tokens(input=3, output=4))
 
 
-async def test_an_agent_that_goes_away_ends_the_call_and_what_it_used_is_counted(
+@pytest.mark.parametrize("headers_first", [True, False])
+async def test_an_agent_that_goes_away_pays_for_the_whole_answer(
+    tmp_path: Path, *, headers_first: bool
+) -> None:
+    """To hang up before the end, where the tokens are told, would be a way to work for nothing."""
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        if headers_first:
+            await response.prepare(request)
+            await response.write(sse(START))
+        asked.set()
+        await go_on.wait()
+        if not headers_first:
+            await response.prepare(request)
+            await response.write(sse(START))
+        for _ in range(100):
+            await response.write(sse({"type": "ping"}))
+            await asyncio.sleep(0)
+        await response.write(sse(END, STOP))
+        return response
+
+    async with relayed(tmp_path, api) as way:
+        heard = asyncio.Event()
+        way.hearing(heard)
+        calling = asyncio.create_task(read(way, first_only=headers_first))
+        await asyncio.wait_for(asked.wait(), 10)
+        if not headers_first:
+            calling.cancel()
+        await asyncio.gather(calling, return_exceptions=True)
+        go_on.set()
+        await asyncio.wait_for(heard.wait(), 10)
+    (seen,) = way.answered
+    assert (seen.tokens, seen.is_turn) == (WHOLE, True)
+
+
+async def read(way: Way, *, first_only: bool) -> None:
+    async with way.post() as answer:
+        await answer.content.readuntil(b"\n\n")
+        if first_only:
+            answer.close()
+
+
+async def test_a_call_that_the_end_of_the_session_cuts_off_is_counted_by_what_was_written(
     tmp_path: Path,
 ) -> None:
-    left = asyncio.Event()
+    delta = {"type": "text_delta", "text": "x" * 400}
+    written = {"type": "content_block_delta", "index": 0, "delta": delta}
 
     async def api(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
-        await response.write(sse(START))
-        try:
-            await asyncio.Event().wait()
-        finally:
-            left.set()
+        await response.write(sse(START, written))
+        await asyncio.Event().wait()
         return response
 
-    async with relayed(tmp_path, api) as way:
-        async with way.post() as answer:
-            await answer.content.readuntil(b"\n\n")
-            answer.close()
-        await asyncio.wait_for(left.wait(), 10)
+    async with relayed(tmp_path, api) as way, way.post() as answer:
+        while b"delta" not in await answer.content.readuntil(b"\n\n"):
+            pass
     (seen,) = way.answered
-    assert seen.tokens == Tokens(
-        input=10, output=1, cache_read=4, cache_creation_5m=4, cache_creation_1h=2
-    )
+    assert seen.tokens is not None
+    assert (seen.tokens.input, 100 <= seen.tokens.output <= 110, seen.is_turn) == (10, True, False)
+    assert way.noted == ["a call of the model was under way when the session ended"]
+
+
+async def test_only_whole_answers_of_the_model_are_turns(tmp_path: Path) -> None:
+    usage = {"input_tokens": 3, "output_tokens": 4}
+    answers: dict[str, dict[str, Any]] = {
+        "/v1/messages": {"type": "message", "id": "m9", "model": "m", "usage": usage},
+        "/v1/messages/count_tokens": {"input_tokens": 7},
+    }
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        return web.json_response(answers[request.path.removeprefix("/gateway")])
+
+    async with relayed(tmp_path, api) as way:
+        for path in answers:
+            async with way.post(path) as answer:
+                await answer.read()
+    assert [(seen.is_turn, seen.tokens is None) for seen in way.answered] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+async def test_a_request_that_would_have_the_provider_reach_out_is_not_let_through(
+    tmp_path: Path,
+) -> None:
+    asked: list[str] = []
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.json_response({})
+
+    tools = [{"type": "web_fetch_20250910", "name": "web_fetch"}]
+    async with relayed(tmp_path, api) as way, way.post(json={"tools": tools}) as answer:
+        assert answer.status == 403
+        assert "web_fetch_20250910" in await answer.text()
+    assert (asked, way.answered) == ([], [])
+    assert "not let through" in way.noted[0]
+
+
+async def test_a_packed_request_is_looked_into(tmp_path: Path) -> None:
+    seen: list[tuple[str | None, bytes]] = []
+
+    async def api(request: web.Request) -> web.StreamResponse:
+        seen.append((request.headers.get("content-encoding"), await request.read()))
+        return web.json_response({})
+
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    bad = gzip.compress(json.dumps({"mcp_servers": [{"url": "https://evil.test"}]}).encode())
+    good = gzip.compress(b'{"messages": []}')
+    async with relayed(tmp_path, api) as way:
+        async with way.client.post("http://relay/v1/messages", data=bad, headers=headers) as answer:
+            assert answer.status == 403
+        async with way.client.post(
+            "http://relay/v1/messages", data=good, headers=headers
+        ) as answer:
+            assert answer.status == 200
+    assert seen == [(None, b'{"messages": []}')]
+
+
+async def test_a_key_in_an_error_that_comes_in_pieces_is_taken_out_of_it(tmp_path: Path) -> None:
+    async def api(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=400)
+        await response.prepare(request)
+        for piece in ("x" * 100, KEY[:9], KEY[9:], "y" * (64 << 10)):
+            await response.write(piece.encode())
+            await asyncio.sleep(0.01)
+        return response
+
+    async with relayed(tmp_path, api) as way, way.post() as answer:
+        text = await answer.text()
+    assert text.startswith("x" * 100 + "[key]yyy")
+    assert len(text) == 64 << 10
+    assert KEY not in way.answered[0].error
+
+
+async def test_a_key_that_the_cut_of_an_error_would_halve_is_taken_out_whole(
+    tmp_path: Path,
+) -> None:
+    async def api(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=400, text="x" * ((64 << 10) - 5) + KEY + "y" * 100)
+
+    async with relayed(tmp_path, api) as way, way.post() as answer:
+        text = await answer.text()
+    assert text.endswith("x[key]")
+
+
+async def test_an_error_that_is_packed_is_not_handed_in(tmp_path: Path) -> None:
+    async def api(_: web.Request) -> web.StreamResponse:
+        body = gzip.compress(f"the key {KEY}".encode())
+        return web.Response(status=400, body=body, headers={"content-encoding": "gzip"})
+
+    async with relayed(tmp_path, api) as way, way.post() as answer:
+        assert answer.status == 400
+        assert await answer.read() == b"an error that is packed, which was not asked for"
 
 
 async def test_a_redirect_is_not_followed(tmp_path: Path) -> None:

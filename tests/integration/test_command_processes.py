@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from operators.session import Briefing
 
 from campaign import sandbox
 from campaign.adapters.agents import AgentProcesses
-from campaign.identity import app_identity
+from campaign.identity import Identity, app_identity
 from campaign.model import OperatorOptions, SessionOutcome, SessionResult
 from tests.command_kit import BRIEFING, FakeSession
 
@@ -98,7 +99,8 @@ async def run(
 def told(session: FakeSession) -> dict[str, Any]:
     notes: dict[str, Any] = {}
     for (text,) in session.trace.of("remark"):
-        notes |= json.loads(text)
+        if text.startswith("{"):  # its own; others are of the relay and the tools
+            notes |= json.loads(text)
     return notes
 
 
@@ -296,7 +298,7 @@ async def test_the_models_api_that_is_away_is_no_fault_of_the_agents() -> None:
 async def test_without_a_sandbox_an_agent_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "unavailable", lambda _: "bubblewrap needs Linux")
     left = await run("", FakeSession())
-    assert left.outcome is SessionOutcome.FAILED
+    assert left.outcome is SessionOutcome.UNAVAILABLE
     assert "there is none to be had: bubblewrap needs Linux" in left.reason
 
 
@@ -313,7 +315,7 @@ async def test_what_is_missing_is_told(
 ) -> None:
     runner = AgentProcesses(environ=environ, confined=False)
     left = await CommandDriver(adapter("", **more), runner).drive(FakeSession())
-    assert left.outcome is SessionOutcome.FAILED
+    assert left.outcome is SessionOutcome.UNAVAILABLE
     assert message in left.reason
 
 
@@ -326,7 +328,7 @@ async def test_a_program_that_the_agents_user_cannot_reach_is_told(tmp_path: Pat
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     left = await run("", FakeSession(), executable=str(program))
-    assert left.outcome is SessionOutcome.FAILED
+    assert left.outcome is SessionOutcome.UNAVAILABLE
     assert "install it below /usr/local" in left.reason
 
 
@@ -334,3 +336,32 @@ async def test_a_base_url_of_the_options_is_where_the_model_is_asked() -> None:
     session = FakeSession(options=OperatorOptions(base_url="http://127.0.0.1:1"))
     left = await run('post(MODEL + "/v1/messages", {}); sys.exit(1)', session, confined=False)
     assert ":1 " in left.reason or "127.0.0.1:1" in left.reason
+
+
+async def test_a_sandbox_is_looked_for_once_and_not_while_others_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+
+    def look(_: Identity) -> None:
+        looked.append(threading.current_thread().name)
+
+    monkeypatch.setattr(sandbox, "unavailable", look)
+    environ = {"ANTHROPIC_API_KEY": KEY, "PATH": os.environ["PATH"]}
+    driver = CommandDriver(adapter("pass"), AgentProcesses(environ=environ))
+    for _ in range(2):
+        await driver.drive(FakeSession())
+    assert len(looked) == 1
+    assert looked != [threading.main_thread().name]
+
+
+async def test_a_machine_without_room_for_an_agent_is_none_of_its_faults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(prefix: str) -> str:
+        raise OSError(28, f"no space for {prefix}")
+
+    monkeypatch.setattr("campaign.adapters.agents.room.tempfile.mkdtemp", full)
+    left = await run("pass", FakeSession(), confined=False)
+    assert left.outcome is SessionOutcome.UNAVAILABLE
+    assert "no space" in left.reason

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest_asyncio
 from operators import ToolError
 from operators.toolbox.instruments import LogLevel, LogQuery
 
+from campaign.adapters.instruments import logs as log_files
 from campaign.adapters.instruments.logs import SEARCHED_BYTES, LogFiles
 from campaign.adapters.instruments.tail import newest_lines
 from tests.integration.database_kit import Server, running_server
@@ -117,6 +120,32 @@ async def test_of_a_huge_file_only_the_end_is_looked_at(logs: LogFiles, tmp_path
 async def test_what_makes_no_sense_is_refused(logs: LogFiles) -> None:
     with pytest.raises(ToolError, match="between 1 and 2000"):
         await logs.read(LogQuery(lines=0))
+
+
+async def test_one_read_at_a_time_keeps_nothing_else_waiting(
+    logs: LogFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, *map(str, range(100)))
+    reading, most, lock = 0, 0, threading.Lock()
+    may_go_on = threading.Event()
+
+    def slowly(files: tuple[Path, ...], *, max_bytes: int) -> Iterator[bytes]:
+        nonlocal reading, most
+        with lock:
+            reading += 1
+            most = max(most, reading)
+        assert may_go_on.wait(timeout=10)
+        yield from newest_lines(files, max_bytes=max_bytes)
+        with lock:
+            reading -= 1
+
+    monkeypatch.setattr(log_files, "newest_lines", slowly)
+    reads = [asyncio.create_task(logs.read(LogQuery(lines=1_000))) for _ in range(30)]
+    # Others have threads left, although all these wait.
+    async with asyncio.timeout(5):
+        await asyncio.to_thread(may_go_on.set)
+    assert {len(found) for found in await asyncio.gather(*reads)} == {100}
+    assert most == 1
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

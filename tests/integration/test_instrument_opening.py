@@ -17,7 +17,8 @@ class NoRecords:
     async def tickets(self) -> Sequence[PastTicket]:
         return ()
 
-    async def deployments(self) -> Sequence[PastDeployment]:
+    async def deployments(self, *, diffs_of: int | None = None) -> Sequence[PastDeployment]:
+        assert diffs_of is None
         return ()
 
     async def notes(self) -> Sequence[str]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from operators import ToolError
 
-from campaign.adapters.instruments import Surroundings, WorkspaceShells
-from campaign.adapters.instruments.bash import KEPT_BYTES
+from campaign.adapters.instruments import Allowance, Surroundings, WorkspaceShells, watch
+from campaign.adapters.instruments.bash import KEPT_BYTES, Bash
 from campaign.adapters.instruments.shell import WorkspaceShell
+from campaign.adapters.instruments.usage import Stored, stored
 from tests.integration.instrument_kit import NO_SANDBOX, processes_with, shells, workspace
 
 PATIENT_S = 30.0
@@ -143,6 +147,72 @@ async def test_a_shell_that_exits_is_followed_by_a_new_one(shell: WorkspaceShell
     assert await said(shell, "echo new $A") == "new\n"
     killed = await shell.run("kill -KILL $$", timeout_s=PATIENT_S)
     assert killed.exit_code == 137
+
+
+async def test_others_go_on_while_a_large_workspace_is_looked_through(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_went_on, waited = threading.Event(), list[bool]()
+
+    def slowly(folder: Path, *, max_files: int) -> Stored:
+        waited.append(others_went_on.wait(timeout=5))
+        return stored(folder, max_files=max_files)
+
+    monkeypatch.setattr(watch, "stored", slowly)
+    begun = asyncio.Event()
+    start = Bash.start
+
+    async def started(*given: Any, **more: Any) -> Bash:
+        bash = await start(*given, **more)
+        begun.set()
+        return bash
+
+    monkeypatch.setattr(Bash, "start", started)
+    async with shells(place, confined=False).open() as shell:
+        running = asyncio.create_task(shell.run("echo seen", timeout_s=PATIENT_S))
+        await begun.wait()
+        await asyncio.sleep(0)
+        others_went_on.set()
+        assert (await running).output == "seen\n"
+    assert waited[0] is True
+
+
+async def test_a_caller_that_leaves_while_the_watch_begins_leaves_no_shell_unwatched(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    real = watch.Watch.begin
+
+    async def for_ever(_: watch.Watch) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(watch.Watch, "begin", for_ever)
+    word = f"9{secrets.randbelow(10**8)}"
+    async with shells(place, confined=False).open() as shell:
+        running = asyncio.create_task(shell.run(f"sleep {word}", timeout_s=PATIENT_S))
+        await begun.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        monkeypatch.setattr(watch.Watch, "begin", real)
+        assert await said(shell, "echo new") == "new\n"
+    assert processes_with(word) == []
+
+
+async def test_the_watch_looks_although_all_shared_threads_are_busy(tmp_path: Path) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
+    may_go_on = threading.Event()
+    busy = asyncio.create_task(asyncio.to_thread(may_go_on.wait, 30))
+    watching = watch.Watch(os.getpid(), workspace=tmp_path, allowance=Allowance(files=1))
+    async with asyncio.timeout(10):
+        await watching.begin()
+        for name in "abc":
+            (tmp_path / name).touch()
+        reason = await watching.until_too_much()
+    watching.close()
+    may_go_on.set()
+    await busy
+    assert "more than 1 files" in reason
 
 
 async def test_a_restart_ends_everything_and_begins_anew(shell: WorkspaceShell) -> None:

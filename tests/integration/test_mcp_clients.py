@@ -166,7 +166,8 @@ async def test_messages_of_people_come_with_the_next_answer(tmp_path: Path) -> N
         await client.call_tool("wait_for_ticket")
         await (await campaign.state("taken")).say("look at the locks")
         heard = text(await client.call_tool("sql", {"query": "1"}))
-        assert heard == "sql is done\nA person says to you: look at the locks"
+        said = "A person who watches this session says: look at the locks"
+        assert heard == f"sql is done\n{said}"
 
 
 @pytest.mark.parametrize("how", ["over", "never there"])

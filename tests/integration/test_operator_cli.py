@@ -141,7 +141,8 @@ async def test_whoever_plays_watches_talks_approves_and_takes_over(tmp_path: Pat
         assert "T001-s1" in (await agent.own("sessions")).out
         assert (await agent.own("message", "look at the locks")).code == 0
         heard = await agent.run("tools", "sql", "--arg", "query=1")
-        assert heard.out == "sql is done\n\n[a person says] look at the locks\n"
+        said = "A person who watches this session says: look at the locks"
+        assert heard.out == f"sql is done\n\n{said}\n"
         seat = await campaign.state("taken")
         deploying = await agent.start("tools", "deploy", "--arg", "message=index")
         await until(lambda: bool(seat.approvals.waiting))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 import anthropic
 import pytest
 from operators.agent import over_budget
+from operators.briefing import Standing
 from operators.claude import ClaudeDriver, ClaudeSettings
 from operators.session import Session
+from operators.toolbox import ToolError
 from operators.toolbox.answer import Answer
+from operators.toolbox.instruments import AppAnswer
 from operators.trace import TraceLostError
 
 from campaign.model import (
@@ -24,13 +27,19 @@ from campaign.model import (
     ActionTaken,
     Budget,
     CommandResult,
+    Event,
     OperatorOptions,
+    Reading,
     SessionOutcome,
     SessionResult,
     Spend,
+    Status,
+    Symptom,
+    Ticket,
     TicketResolved,
 )
 from campaign.ports import PortError
+from campaign.shell import CampaignOverError
 from campaign.staff import OnRecord
 from tests.agent_kit import Does, Sessions
 from tests.claude_kit import KEY, MODEL, price, texts_in
@@ -73,6 +82,21 @@ async def test_turns_that_cost_nothing_known_are_no_flood_on_record(sessions: Se
     assert 5 <= len(sessions.house.spends) <= 12
 
 
+async def test_budgets_know_at_once_what_was_counted_before_it_is_on_record(
+    sessions: Sessions,
+) -> None:
+    sessions.budget = Budget(turns=2)
+
+    async def work(session: Session) -> None:
+        session.count(TWO)
+        assert session.over_budget() == "turns: 2 of 2"
+        assert sessions.house.spends == []
+        await session.spent(TWO)
+
+    await sessions.next_does(work)
+    assert sessions.house.spends == [TWO]
+
+
 async def test_the_drivers_last_word_on_what_it_spent_counts(sessions: Sessions) -> None:
     async def work(session: Session) -> SessionResult:
         await session.spent(ONE)
@@ -105,7 +129,10 @@ async def test_a_session_knows_when_its_budgets_are_spent(sessions: Sessions) ->
         (Budget(turns=3), Spend(turns=3), "turns: 3 of 3"),
         (Budget(tokens=5_000), Spend(turns=9, tokens=4_999), ""),
         (Budget(tokens=5_000), Spend(turns=9, tokens=5_001), "tokens: 5,001 of 5,000"),
-        (Budget(tokens=5_000), Spend(turns=9), ""),
+        (Budget(tokens=5_000), Spend(turns=9), "tokens: what was spent of 5,000 is unknown"),
+        (Budget(tokens=5_000), Spend(tokens=5_000), "tokens: 5,000 of 5,000"),
+        (Budget(tokens=5_000), Spend(), ""),
+        (Budget(usd=2), Spend(usd=2.5), "money: $2.50 of $2.00"),
         (Budget(usd=2), Spend(turns=9, usd=1.99), ""),
         (Budget(usd=2), Spend(turns=9, usd=2.004), "money: $2.00 of $2.00"),
         (Budget(usd=2), Spend(), ""),
@@ -255,14 +282,95 @@ async def test_all_that_was_opened_is_closed_when_it_is_cancelled(sessions: Sess
     assert action.result == "cancelled before it was done"
 
 
-async def test_all_that_was_opened_is_closed_when_the_driver_breaks(sessions: Sessions) -> None:
+async def test_a_driver_that_breaks_has_failed_and_all_that_was_opened_is_closed(
+    sessions: Sessions,
+) -> None:
+    sessions.redact = ("sk-secret-key",)
+
     async def work(session: Session) -> None:
         session.trace.remark("about to break")
-        raise RuntimeError("a defect")
+        await session.spent(ONE)
+        raise RuntimeError("a defect with sk-secret-key")
 
-    with pytest.raises(RuntimeError, match="a defect"):
+    result = await sessions.next_does(work)
+    assert result.outcome is SessionOutcome.FAILED
+    assert result.reason == "RuntimeError('a defect with [redacted]')"
+    assert result.spend == ONE
+    assert nothing_is_left(sessions)
+
+
+# -- what breaks around it is nobody's but the harness's -------------------------------------------
+
+
+async def raises_on(session: Session) -> None:
+    await session.tools.call("read_logs", {})
+
+
+async def swallows(session: Session) -> None:
+    with suppress(OSError):
+        await raises_on(session)
+
+
+async def swallows_and_waits(session: Session) -> None:
+    await swallows(session)
+    await asyncio.Event().wait()
+
+
+async def calls_aside(session: Session) -> None:
+    task = asyncio.create_task(raises_on(session))
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("work", [raises_on, swallows, swallows_and_waits, calls_aside])
+async def test_a_tool_that_breaks_is_never_the_operators_fault_whatever_its_driver_makes_of_it(
+    sessions: Sessions, work: Any
+) -> None:
+    sessions.house.panel.answers.append(OSError("too many open files"))
+    with pytest.raises(OSError, match="too many open files"):
         await sessions.next_does(work)
     assert nothing_is_left(sessions)
+    sessions.house.panel.answers.append(OSError("too many open files"))
+    staffed = OnRecord(operator=sessions.operator(Does(work=work)))
+    with pytest.raises(PortError, match="too many open files") as caught:
+        await staffed.work(replace(ASSIGNMENT, session=2), sessions.house.bench)
+    assert caught.value.component == "ratchet"
+
+
+async def test_what_an_operator_does_wrong_itself_is_only_an_answer(sessions: Sessions) -> None:
+    async def work(session: Session) -> None:
+        sessions.house.panel.answers.append(ToolError("no such log"))
+        assert (await session.tools.call("read_logs", {})).is_error
+        sessions.house.panel.answers.append(PermissionError("not yours"))
+        assert (await session.tools.call("read_logs", {})).is_error
+
+    assert (await sessions.next_does(work)).outcome is SessionOutcome.RESOLVED
+
+
+async def test_instruments_that_cannot_be_opened_are_the_harness_fault(sessions: Sessions) -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[Any]:
+        raise ValueError("no cgroup")
+        yield
+
+    sessions.house.instruments = broken  # type: ignore[method-assign]
+    staffed = OnRecord(operator=sessions.operator(Does(work=reads)))
+    with pytest.raises(PortError, match="no cgroup"):
+        await staffed.work(ASSIGNMENT, sessions.house.bench)
+
+
+async def test_a_campaign_that_is_over_is_said_to_be_over_and_nothing_else(
+    sessions: Sessions,
+) -> None:
+    async def over(_: Event) -> None:
+        raise CampaignOverError("stopped")
+
+    sessions.house.bench.record = over  # type: ignore[assignment, method-assign]
+    staffed = OnRecord(operator=sessions.operator(Does(work=reads)))
+    with pytest.raises(CampaignOverError):
+        await staffed.work(ASSIGNMENT, sessions.house.bench)
 
 
 async def test_calls_that_were_refused_are_on_record_at_the_end(sessions: Sessions) -> None:
@@ -362,6 +470,60 @@ async def test_only_the_informed_are_told_which_metrics_there_are(
     assert sessions.house.panel.asked == (["list"] if informed else [])
 
 
+async def test_metrics_that_cannot_be_listed_are_no_reason_not_to_begin(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(_: Any) -> Any:
+        raise ToolError("the metrics cannot be reached")
+
+    monkeypatch.setattr("tests.agent_kit.Metrics.list", refuses)
+    sessions.options = OperatorOptions(persona="informed")
+
+    async def work(session: Session) -> None:
+        assert "Your tools:" in session.briefing.role
+        assert "Metrics that can be asked for" not in session.briefing.role
+
+    assert (await sessions.next_does(work)).outcome is SessionOutcome.RESOLVED
+
+
+async def test_a_ticket_that_is_read_again_says_how_its_symptoms_stand(sessions: Sessions) -> None:
+    symptom = Symptom(
+        invariant="history_latency", title="Slow", value=0.4, limit=0.05, since=1.0, unit="ratio"
+    )
+    reading = Reading(
+        invariant="history_latency", status=Status.HELD, limit=0.05, value=0.01, measured_at=2.0
+    )
+
+    async def standing(_: Ticket) -> list[Standing]:
+        return [Standing(symptom=symptom, reading=reading)]
+
+    sessions.standing = standing
+
+    async def work(session: Session) -> None:
+        text = (await session.tools.call("read_ticket", {})).text
+        assert text.startswith(session.briefing.ticket)
+        assert "How that stands now:\n- history_latency: within bounds, 1 % (limit 5 %)" in text
+        assert "How that stands now" not in session.briefing.ticket
+
+    assert (await sessions.next_does(work)).outcome is SessionOutcome.RESOLVED
+
+
+async def test_requests_are_made_with_the_header_that_the_app_knows_users_by(
+    sessions: Sessions,
+) -> None:
+    sessions.user_header = "X-Account"
+    sessions.house.panel.answers.append(
+        AppAnswer(status=200, headers={}, body="", size_bytes=0, duration_s=0.1)
+    )
+
+    async def work(session: Session) -> None:
+        await session.tools.call("http_request", {"method": "GET", "path": "/", "user_id": 7})
+
+    await sessions.next_does(work)
+    (asked,) = sessions.house.panel.asked
+    assert asked.headers["X-Account"] == "7"
+
+
 async def test_the_budget_is_told(sessions: Sessions) -> None:
     sessions.budget = Budget(wall_s=600, turns=40)
 
@@ -408,7 +570,7 @@ async def test_what_earlier_sessions_left_is_in_the_next_ones_first_request(
     assert result.outcome in {SessionOutcome.RESOLVED, SessionOutcome.GAVE_UP}
     first = json.dumps(fake.bodies[0]["system"]) + texts_in(fake.bodies[0]["messages"][0])
     assert "Ticket T003" in first
-    assert ("T003: the export locks the orders table" in first) is (memory == "history")
+    assert ("T003: the export locks the orders table" in first) is (memory != "summary")
     assert ("Add the missing index" in first) is (memory != "none")
     assert ("CREATE INDEX on_what_is_sought" in first) is (memory == "history")
 

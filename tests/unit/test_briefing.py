@@ -24,6 +24,7 @@ async def brief(
     metrics: tuple[str, ...] = (),
     past: Past | None = None,
     session: int = 1,
+    isolated: bool = False,
 ) -> Briefing:
     return await make_briefing(
         TICKET,
@@ -34,6 +35,7 @@ async def brief(
         session=session,
         metrics=metrics,
         links={"Dashboard": "http://127.0.0.1:3000/d/slo"},
+        isolated=isolated,
     )
 
 
@@ -79,7 +81,32 @@ async def test_who_remembers_nothing_is_told_nothing_of_the_past() -> None:
     past = Past(past_tickets=[past_ticket(1)], past_notes=["T001: mind the gap"])
     told = await brief(OperatorOptions(memory="none"), past=past)
     assert told.prior == ""
-    assert "write_note" not in told.role
+    assert "with later tickets" not in told.role
+
+
+async def test_a_session_that_follows_one_cut_off_has_its_own_notes_and_nothing_else() -> None:
+    past = Past(
+        past_tickets=[past_ticket(1)],
+        past_notes=["T001: mind the gap", "T003: the pool has 10", "T003: not the locks"],
+    )
+    options = OperatorOptions(memory="none")
+    first = await brief(options, past=past)
+    assert first.prior == ""
+    assert "the next one on this ticket is handed what you keep with `write_note`" in first.role
+    prior = (await brief(options, past=past, session=2)).prior
+    assert "## Your notes on this ticket" in prior
+    assert prior.index("not the locks") < prior.index("the pool has 10")
+    assert "gap" not in prior
+    assert "T001" not in prior
+
+
+async def test_an_app_that_is_set_up_anew_for_each_ticket_is_said_to_be() -> None:
+    past = Past(past_notes=["T001: mind the gap"])
+    anew, on = await brief(past=past, isolated=True), await brief(past=past)
+    assert "what was deployed for an earlier one is not\nin what runs now" in anew.prior
+    assert "Nothing is reset while you work." in anew.role
+    assert "set up anew for each ticket" not in on.prior
+    assert "Nothing is reset, now or later." in on.role
 
 
 async def test_hundreds_of_metrics_are_cut_and_counted() -> None:

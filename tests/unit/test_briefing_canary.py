@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -11,12 +12,21 @@ from operators.briefing import make_briefing
 from operators.session import Briefing
 
 from campaign.machine import fold
-from campaign.model import Budget, OperatorOptions, Ticket, TicketResolved
+from campaign.model import (
+    AssertionState,
+    Budget,
+    Event,
+    OperatorOptions,
+    SessionOutcome,
+    Ticket,
+    TicketResolved,
+)
 from campaign.model.operator import Memory, Persona
 from campaign.operator_records import JournalRecords
-from campaign.testing import CALIBRATION, MemoryJournal, Simulation, World, make_plan
+from campaign.testing import CALIBRATION, MemoryJournal, Simulation, World, finding, make_plan
 from chaos_profiles import PROFILES_ROOT, calibrated, load_catalogue
 from tests.briefing_kit import SPECS, Past
+from tests.machine_kit import Drive
 from tests.trace_kit import work, writer
 
 PERSONAS: tuple[Persona, ...] = get_args(Persona)
@@ -88,6 +98,56 @@ def briefings(journal: MemoryJournal, tmp_path_factory: pytest.TempPathFactory) 
         ]
 
     return [f"{made.role}\n{made.prior}\n{made.ticket}" for made in asyncio.run(make())]
+
+
+@pytest.fixture(scope="module")
+def lost() -> list[Event]:
+    """A trial that proved an invariant, one that lost it again, and one whose session broke."""
+    first = CATALOGUE.profiles[0]
+    plan = replace(make_plan(0), profiles=CATALOGUE.profiles[:4], base_load=())
+    proved = next(name for name in first.breaks if name in {i.id for i in CATALOGUE.invariants})
+    other = next(each for each in CATALOGUE.profiles if proved not in each.breaks)
+    invariants = tuple(
+        replace(each, kind="correctness", limit=0.05, min_offered=0)
+        for each in CATALOGUE.invariants
+        if each.id in {proved, *other.breaks}
+    )
+    plan = replace(plan, profiles=(first, other, other, other), invariants=invariants)
+    drive = Drive(plan).to_second_trial().to_recovering().tick(61, red=[proved])
+    assert first.id in drive.trial.verdict.reason  # type: ignore[union-attr]
+    drive.load_applied().to_repairing()
+    broken = f"OSError({PROFILES_ROOT}/{other.id})"
+    drive.end_session(SessionOutcome.FAILED, reason=broken).tick(61, red=other.breaks)
+    assert other.id in drive.trial.verdict.reason  # type: ignore[union-attr]
+    failed = finding("correct", "pages", AssertionState.FAIL, f"{PROFILES_ROOT}: {other.id}")
+    drive.load_applied().to_gates().gates_finished(failed)
+    assert other.id in drive.trial.verdict.reason  # type: ignore[union-attr]
+    return drive.load_applied().journal
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+async def test_no_briefing_gives_a_profile_away_when_trials_were_lost(
+    lost: list[Event], memory: Memory, tmp_path: Path
+) -> None:
+    with writer(tmp_path) as trace:
+        work(trace)
+    campaign = fold(lost)
+    assert campaign is not None
+    assert campaign.done[0].ticket is not None
+    made = await make_briefing(
+        campaign.done[0].ticket,
+        options=OperatorOptions(memory=memory),
+        budget=Budget(),
+        specs=SPECS,
+        records=JournalRecords(journal=MemoryJournal(events=lost), history=NoHistory()),
+        traces=tmp_path,
+    )
+    text = f"{made.role}\n{made.prior}\n{made.ticket}"
+    assert ("these were out of bounds at the end" in text) is (memory == "history")
+    for profile in campaign.plan.profiles:
+        assert profile.id not in text
+        assert profile.title not in text
+    assert str(PROFILES_ROOT) not in text
 
 
 def test_every_profile_has_a_ticket_here(journal: MemoryJournal) -> None:

@@ -206,3 +206,25 @@ def test_what_it_will_cost_is_only_said_when_it_is_known(
 
 def test_without_a_budget_the_cost_of_a_model_is_plainly_unknown() -> None:
     assert estimated_cost(make_plan(1, operator="claude")).told == "cost unknown"
+
+
+def test_an_adapter_file_is_known_wherever_its_campaign_is_played_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = Choices(agent="./mine.yaml").as_asked()
+    assert asked["operator_options"]["agent"] == f"{tmp_path}/mine.yaml"
+    monkeypatch.chdir("/")
+    assert Choices.of(asked).options(OperatorOptions()).agent == f"{tmp_path}/mine.yaml"
+    assert Choices(agent="codex").as_asked()["operator_options"]["agent"] == "codex"
+
+
+def test_an_adapter_file_that_a_campaign_file_names_lies_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "campaign.yaml"
+    file.write_text(
+        "target: chat_db_app\noperator: command\noperator_options: {agent: agents/mine.yaml}\n"
+    )
+    assert specify(Order(file=file)).operator_options.agent == f"{tmp_path}/agents/mine.yaml"
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("target: chat_db_app\noperator: command\n")
+    assert specify(Order(file=preset)).operator_options.agent == "claude-code"

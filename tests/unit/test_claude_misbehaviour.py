@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import pytest
-from operators.claude import ClaudeSettings, Patience
+from operators.claude import ClaudeDriver, ClaudeSettings, Patience
+from operators.claude.meter import tokens_of
 from operators.toolbox.answer import Answer
 
-from campaign.model import Budget, SessionOutcome
-from tests.claude_kit import KEY, PRIOR, TICKET, FakeSession, Played, play, results_in, texts_in
+from campaign.model import Budget, SessionOutcome, SessionResult
+from tests.claude_kit import (
+    KEY,
+    MODEL,
+    PRIOR,
+    TICKET,
+    FakeSession,
+    Played,
+    play,
+    price,
+    results_in,
+    texts_in,
+)
 from tests.fake_messages.misbehaviour import (
     BAD_GATEWAY_PAGE,
     CONTEXT_FULL,
@@ -133,10 +145,13 @@ async def test_the_time_budget_is_asked_before_each_new_try() -> None:
 
 async def test_what_a_broken_answer_has_cost_counts_but_is_no_turn() -> None:
     played = await play(Storm(fault=StreamError(reply=LOOK), times=1))
-    broken, whole = played.session.spends
+    broken, whole = played.session.spends[1], played.session.spends[-1]
     assert broken.turns == 0
     assert broken.tokens
     assert whole.turns == 1
+    # The trace has it too, and comes to the same sum.
+    [told], [turn] = played.session.tape.broken, played.session.tape.turns
+    assert whole.tokens == (tokens_of(told) or 0) + (tokens_of(turn) or 0)
     assert (whole.tokens or 0) > broken.tokens
 
 
@@ -171,6 +186,111 @@ async def test_what_is_ours_stops_the_campaign_and_says_what_to_do(
     assert "req_fake" in played.result.reason
     assert len(played.bodies) == 1
     assert played.session.slept == []
+
+
+class NoCredentialsError(Exception):
+    """As botocore's: nothing of the SDK's."""
+
+
+class TransportError(Exception):
+    """As google.auth's: it may pass, and says so."""
+
+    retryable = True
+
+
+@dataclass(kw_only=True)
+class Raises:
+    """A client of the SDK's whose calls raise this, as often as there is one left."""
+
+    errors: list[Exception]
+    asked: int = 0
+
+    @property
+    def beta(self) -> Raises:
+        return self
+
+    @property
+    def messages(self) -> Raises:
+        return self
+
+    async def create(self, **_asked: Any) -> None:
+        self.asked += 1
+        raise self.errors.pop(0) if len(self.errors) > 1 else self.errors[0]
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None: ...
+
+
+async def raising(client: Raises) -> SessionResult:
+    session = FakeSession()
+    made = ClaudeDriver(
+        connect=lambda: client,
+        model=MODEL,
+        price=price,
+        secret=KEY,
+        settings=IMPATIENT,
+        sleep=session.sleep,
+    )
+    return await made.drive(session)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoCredentialsError(f"Unable to locate credentials, not even {KEY}"),
+        FileNotFoundError(2, "No such file", "credentials.json"),
+        RuntimeError("no region"),
+    ],
+)
+async def test_whatever_escapes_the_sdk_is_no_fault_of_the_operators(error: Exception) -> None:
+    client = Raises(errors=[error])
+    result = await raising(client)
+    assert result.outcome is SessionOutcome.UNAVAILABLE
+    assert result.reason.startswith(f"the provider cannot be asked: {type(error).__name__}")
+    assert KEY not in result.reason
+    assert client.asked == 1
+
+
+@pytest.mark.parametrize("error", [TransportError("503"), ConnectionResetError("reset")])
+async def test_what_may_pass_below_the_sdk_is_tried_again(error: Exception) -> None:
+    client = Raises(errors=[error])
+    result = await raising(client)
+    assert result.outcome is SessionOutcome.UNAVAILABLE
+    assert "3 calls failed" in result.reason
+    assert client.asked == 3
+
+
+async def test_a_client_that_cannot_be_made_is_no_fault_of_the_operators() -> None:
+    def connect() -> Raises:
+        raise ValueError(f"no region; {KEY}")
+
+    session = FakeSession()
+    made = ClaudeDriver(connect=connect, model=MODEL, price=price, secret=KEY)
+    result = await made.drive(session)
+    assert result.outcome is SessionOutcome.UNAVAILABLE
+    assert result.reason == "the provider cannot be reached: ValueError: no region; [key]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"query": ' + "[" * 100_000 + "]" * 100_000 + "}",
+        '{"query": ' + "[" * 200 + "]" * 200 + "}",
+        r'{"query": "half of a pair: \ud83d"}',
+        '{"query": NaN}',
+        '{"query": 1e999}',
+    ],
+    ids=["bottomless", "deep", "surrogate", "nan", "infinite"],
+)
+async def test_a_call_that_could_not_be_sent_back_is_an_error_result(arguments: str) -> None:
+    steps = [calls(ToolUse(name="sql", input=arguments)), RESOLVE]
+    played = await play(Script(steps=steps))
+    assert played.result.outcome is SessionOutcome.RESOLVED
+    [result] = results_in(played.bodies[1])
+    assert result["is_error"] is True
+    assert "sql" not in played.session.calls
 
 
 async def test_a_spent_account_is_unavailable_at_once() -> None:

@@ -231,6 +231,22 @@ def test_later_counts_overwrite_and_a_cache_that_is_not_told_apart_is_of_five_mi
     assert (usage.cache_creation_5m_tokens, usage.cache_creation_1h_tokens) == (3, 0)
 
 
+def test_counts_that_are_no_numbers_are_unknown() -> None:
+    assembly = Assembly()
+    usage = {"input_tokens": "7", "output_tokens": True, "cache_creation": [1]}
+    assembly.add({"type": "message_start", "message": {"model": MODEL, "usage": usage}})
+    assert assembly.turn().usage == TurnUsage(model=MODEL)
+
+
+def test_halves_of_a_character_are_put_together_or_left_out() -> None:
+    assembly = Assembly()
+    block = {"type": "text", "text": "\ud83d"}
+    assembly.add({"type": "content_block_start", "index": 0, "content_block": block})
+    delta = {"type": "text_delta", "text": "\ude00, \ud83d"}
+    assembly.add({"type": "content_block_delta", "index": 0, "delta": delta})
+    assert assembly.turn().blocks == ({"type": "text", "text": "\U0001f600, \ufffd"},)
+
+
 def test_thinking_that_was_not_signed_does_not_go_back() -> None:
     assembly = Assembly()
     block = {"type": "thinking", "thinking": "", "signature": ""}
@@ -253,7 +269,11 @@ def test_blocks_of_other_kinds_go_back_as_they_came() -> None:
     [
         {},
         {"type": "message_start"},
+        {"type": "message_start", "message": {"model": None}},
         {"type": "content_block_start", "index": 3, "content_block": {"type": "text"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": ["text"]}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use"}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta"}},
         {"type": "message_delta", "delta": None},
     ],

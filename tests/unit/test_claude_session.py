@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from operators.claude import ClaudeDriver, ClaudeSettings, claude_driver
 from operators.toolbox.answer import Answer
+from operators.trace.recorder import TurnUsage
 
 from campaign.model import Budget, OperatorOptions, SessionOutcome, Spend
 from tests.claude_kit import (
@@ -181,7 +182,9 @@ async def test_tokens_and_money_are_told_after_each_answer() -> None:
     look = Reply(content=(ToolUse(name="sql", input={"query": "SELECT 1"}),), usage=usage)
     close = Reply(content=(ToolUse(name="resolve", input={"root_cause": "x"}),), usage=usage)
     played = await play(Script(steps=[look, close]))
-    [first, second] = played.session.spends
+    asked, first, _, second = played.session.spends
+    # What was asked costs something before there is an answer, and is no turn yet.
+    assert (asked.turns, asked.tokens) == (0, 1251)
     assert (first.turns, first.tokens) == (1, 1350)
     assert first.usd == pytest.approx(0.001)
     assert (second.turns, second.tokens) == (2, 2700)
@@ -263,9 +266,34 @@ async def test_a_session_that_is_cancelled_in_an_answer_leaves_what_came() -> No
         await work
     assert session.tape.of("text") == ["I begin with the locks, then"]
     assert session.tape.of("remark") == ["interrupted while the model was answering"]
-    [spend] = session.spends
-    assert spend == Spend(turns=0, tokens=13, usd=3 / 100_000)
+    assert set(session.spends) == {Spend(turns=0, tokens=13, usd=3 / 100_000)}
+    assert session.tape.broken == [
+        TurnUsage(model=MODEL, input_tokens=10, output_tokens=3, latency_s=None)
+    ]
     assert client.closed
+
+
+async def test_what_was_asked_counts_while_the_answer_is_still_coming() -> None:
+    session = FakeSession()
+    client = HalfAnswer(text="I begin with")
+    work = asyncio.create_task(
+        ClaudeDriver(connect=lambda: client, model=MODEL, price=price).drive(session)
+    )
+    async with asyncio.timeout(10):
+        await client.said.wait()
+    # A process that is killed here leaves it on record.
+    assert session.spends == [Spend(turns=0, tokens=13, usd=3 / 100_000)]
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_a_fault_of_the_record_is_none_of_the_providers() -> None:
+    class Full(FakeSession):
+        async def spent(self, spend: Spend) -> None:
+            raise OSError(f"the journal's disk is full: {spend.turns}")
+
+    with pytest.raises(OSError, match="disk is full: 0"):
+        await play(Script(steps=[RESOLVE]), Full())
 
 
 async def test_a_session_that_is_cancelled_in_a_tool_ends_the_tools() -> None:

@@ -47,17 +47,36 @@ def test_a_crash_is_the_agents_and_says_what_it_wrote_at_last() -> None:
     assert "was ended by signal 9" in killed.reason
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 503, 529, 0])
+@pytest.mark.parametrize("status", [408, 409, 424, 425, 429, 500, 503, 529, 0])
 def test_when_the_provider_is_out_the_session_can_be_taken_up_again(status: int) -> None:
     verdict = judge(replace(BROKEN, api=ApiAnswer(status=status)))
     assert verdict.outcome is SessionOutcome.UNAVAILABLE
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_key_is_no_outage(status: int) -> None:
+def test_a_refused_key_is_none_of_the_operators_faults(status: int) -> None:
     verdict = judge(replace(BROKEN, api=ApiAnswer(status=status, error="invalid x-api-key")))
-    assert verdict.outcome is SessionOutcome.FAILED
+    assert verdict.outcome is SessionOutcome.UNAVAILABLE
     assert "refused the key" in verdict.reason
+    again = judge(replace(LEFT, key_refused="the model's API refused the key (401)"))
+    assert again.outcome is SessionOutcome.UNAVAILABLE
+
+
+@pytest.mark.parametrize("status", [400, 402, 404])
+def test_a_request_that_is_not_accepted_is_for_whoever_set_it_up(status: int) -> None:
+    verdict = judge(replace(BROKEN, api=ApiAnswer(status=status, error="no credit")))
+    assert verdict.outcome is SessionOutcome.UNAVAILABLE
+    assert f"did not accept the request ({status}): no credit" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(413, "request_too_large"), (400, "prompt is too long: 210000 tokens")]
+)
+def test_a_conversation_that_outgrew_the_model_is_the_agents_own_affair(
+    status: int, words: str
+) -> None:
+    verdict = judge(replace(BROKEN, api=ApiAnswer(status=status, error=words)))
+    assert verdict.outcome is SessionOutcome.FAILED
 
 
 def test_an_agent_that_errs_after_a_good_answer_has_failed_itself() -> None:

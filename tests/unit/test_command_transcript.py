@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from operators.command import ApiAnswer
@@ -30,11 +30,16 @@ TRUE = Answer(text="the truth", exit_code=3, diff="--- a\n")
 class Answers:
     def __init__(self, *calls: str) -> None:
         self.calls = set(calls)
+        self.silent: list[Done] = []
 
     def take(self, call: str, tool: str, arguments: Mapping[str, Any]) -> Done | None:
         if call not in self.calls:
             return None
         return Done(call=call, tool=tool, arguments=arguments, answer=TRUE, duration_s=0.5)
+
+    def untold(self) -> Sequence[Done]:
+        untold, self.silent = self.silent, []
+        return untold
 
 
 class OneDollar:
@@ -42,14 +47,24 @@ class OneDollar:
         return Cost(usd=1.0 if usage.model == "m" else None, source="test")
 
 
-def transcript(heard: Heard, *calls: str, prices: Pricing | None = None) -> Transcript:
+def transcript(
+    heard: Heard,
+    *calls: str,
+    prices: Pricing | None = None,
+    answers: Answers | None = None,
+) -> Transcript:
     return Transcript(
         trace=heard,
-        answers=Answers(*calls),
+        answers=answers or Answers(*calls),
         prices=prices or NoPrices(),
         tool_prefix="mcp__oncall__",
         clock=lambda: 7.0,
     )
+
+
+def answer(message: str) -> ApiAnswer:
+    tokens = Tokens(input=10)
+    return ApiAnswer(status=200, message=message, model="m", is_turn=True, tokens=tokens)
 
 
 def play(taking: Transcript, *records: Record) -> None:
@@ -223,8 +238,73 @@ def test_until_the_agent_says_what_it_cost_a_price_table_does() -> None:
     assert taking.spend.usd == 1.0
     taking.heard(ApiAnswer(status=200, message="2", model="unknown", tokens=Tokens(input=1)))
     assert taking.spend.usd is None
-    play(taking, Finished(usd=0.3))
-    assert taking.spend.usd == 0.3
+    play(taking, Finished(usd=1.3))
+    assert taking.spend.usd == 1.3
+
+
+def test_an_agent_that_says_it_was_cheap_is_not_believed() -> None:
+    heard = Heard()
+    taking = transcript(heard, prices=OneDollar())
+    for number in ("1", "2"):
+        taking.heard(answer(number))
+        play(taking, Said(text="x", model="m", message=number))
+    play(taking, Finished(usd=0.01))
+    assert taking.spend.usd == 2.0
+    taking.close()
+    assert [usage.reported_usd for usage in heard.turns] == [None, None]
+
+
+def test_an_agent_that_says_it_cost_more_is_believed() -> None:
+    heard = Heard()
+    taking = transcript(heard, prices=OneDollar())
+    taking.heard(answer("1"))
+    play(taking, Said(text="x", model="m", message="1"), Finished(usd=2.5))
+    assert taking.spend.usd == 2.5
+    taking.close()
+    assert [usage.reported_usd for usage in heard.turns] == [2.5]
+
+
+def test_turns_of_an_agent_that_says_nothing_are_those_that_went_by() -> None:
+    taking = transcript(Heard())
+    for number in ("1", "2", "3"):
+        taking.heard(answer(number))
+    play(taking, Said(text="x", message="1"))
+    assert taking.turns == 3
+
+
+def test_an_answer_that_nobody_could_count_makes_the_sum_unknown() -> None:
+    taking = transcript(Heard(), prices=OneDollar())
+    taking.heard(answer("1"))
+    taking.heard(ApiAnswer(status=200, is_turn=True))
+    assert taking.spend == Spend(turns=2)
+    play(taking, Finished(tokens=Tokens(input=50), usd=0.5))
+    assert taking.spend == Spend(turns=2, tokens=50, usd=1.0)
+
+
+def test_calls_that_the_agent_never_told_of_are_in_its_trace_all_the_same() -> None:
+    heard, answers = Heard(), Answers()
+    taking = transcript(heard, answers=answers)
+    play(taking, Called(call="a", tool="bash"), Returned(call="a", text="x"))
+    arguments = {"message": "mend"}
+    answers.silent = [
+        Done(call=call, tool="deploy", arguments=arguments, answer=TRUE, duration_s=0.5)
+        for call in ("", "a", "c7")
+    ]
+    taking.close()
+    assert [call for call, _, _ in heard.of("tool_use")] == ["a", "untold-1", "untold-2", "c7"]
+    assert heard.of("tool_result")[1:] == [
+        (call, "deploy", TRUE) for call in ("untold-1", "untold-2", "c7")
+    ]
+    assert heard.of("remark") == [("the agent did not tell of 3 calls, which follow",)]
+
+
+def test_a_flood_of_remarks_is_counted_and_not_kept() -> None:
+    heard = Heard()
+    taking = transcript(heard)
+    play(taking, *(Noted(text="?") for _ in range(5_000)))
+    taking.close()
+    assert len(heard.of("remark")) == 1_001
+    assert heard.of("remark")[-1] == ("4000 more remarks were left out",)
 
 
 def test_an_agent_that_said_nothing_has_no_turn() -> None:

@@ -21,6 +21,7 @@ from campaign.model import (
     ComponentUp,
     Evaluated,
     Event,
+    LoadApplied,
     MessageSent,
     NoteWritten,
     PauseRequested,
@@ -133,8 +134,11 @@ def test_a_crash_and_what_follows_is_said(journal: list[Event]) -> None:
     assert "resumed" in (_say(campaign, resumed) or "")
 
     restoring = step(campaign, resumed).campaign
-    back = _say(restoring, replace(ready, at=at + 2)) or ""
-    assert "the stack is back: going on with repairing, session 2 started" in back
+    ready = replace(ready, at=at + 2)
+    assert "the stack is back: going on with repairing" in (_say(restoring, ready) or "")
+    applied = LoadApplied(at=at + 3, trial=0, load_id="t0-again")
+    line = _say(step(restoring, ready).campaign, applied) or ""
+    assert "the load is back: session 2 started" in line
 
 
 def test_a_stack_that_does_not_come_up_ends_it_and_says_why(journal: list[Event]) -> None:

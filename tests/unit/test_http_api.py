@@ -3,20 +3,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from yarl import URL
 
 from campaign.adapters.journal import BrokenChainError
 from campaign.errors import BusyError, HarnessError, NotFoundError, UsageError
 from campaign.host_metrics import HostMetrics
 from campaign.http_api import build_api
+from campaign.machine import Campaign, step
+from campaign.shell import CampaignOverError
+from campaign.testing import make_plan
+from tests.machine_kit import Drive
 
 TOKEN = "secret"  # noqa: S105 - a test's own
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -93,11 +98,23 @@ def control(tmp_path: Path) -> FakeControl:
 
 @pytest.fixture
 async def client(control: FakeControl) -> AsyncGenerator[Client, None]:
+    """Has the token."""
+    async with TestClient(TestServer(api_of(control)), headers=AUTHORIZED) as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(control: FakeControl) -> AsyncGenerator[Client, None]:
+    """Has none; whatever a browser would keep it keeps."""
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with TestClient(TestServer(api_of(control)), cookie_jar=jar) as client:
+        yield client
+
+
+def api_of(control: FakeControl) -> web.Application:
     registry = CollectorRegistry()
     HostMetrics(registry)
-    api = build_api(control, registry=registry, token=TOKEN)
-    async with TestClient(TestServer(api)) as client:
-        yield client
+    return build_api(control, registry=registry, token=TOKEN)
 
 
 async def problem(answer: Any) -> tuple[int, str, str]:
@@ -145,15 +162,107 @@ async def test_an_unknown_campaign_is_404_with_what_there_is(client: Client, pat
 )
 @pytest.mark.parametrize("path", ["/api/campaigns", "/api/campaigns/one/stop", "/api/campaigns/x"])
 async def test_nothing_is_changed_without_the_token(
-    client: Client, control: FakeControl, path: str, headers: dict[str, str]
+    stranger: Client, control: FakeControl, path: str, headers: dict[str, str]
 ) -> None:
-    answer = await client.post(path, json={}, headers=headers)
+    answer = await stranger.post(path, json={}, headers=headers)
     assert await problem(answer) == (
         401,
         "the token is missing or wrong",
-        "`ratchet serve` prints it",
+        "`ratchet serve` prints it; a browser needs ?token=… once",
     )
     assert control.calls == []
+
+
+TELLING = (
+    "/api/campaigns",
+    "/api/campaigns/one",
+    "/api/campaigns/one/events",
+    "/api/campaigns/one/report/index.html",
+    "/api/campaigns/one/report/",
+    "/api/campaigns/none",
+    "/api/sessions",
+    "/api/approvals",
+    "/nothing",
+)
+
+
+@pytest.mark.parametrize("path", TELLING)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_nothing_is_told_of_a_campaign_without_the_token(
+    stranger: Client, method: str, path: str
+) -> None:
+    for query in ("", "?token=", "?token=wrong", "?token=%E2%82%AC"):
+        answer = await stranger.request(method, f"{path}{query}")
+        assert answer.status == 401
+        assert "phase" not in await answer.text()
+
+
+async def test_what_tells_of_no_campaign_is_open_to_prometheus(stranger: Client) -> None:
+    for path in ("/healthz", "/metrics", "/openapi.json"):
+        assert (await stranger.get(path)).status == 200
+        assert (await stranger.get(path, headers={"Host": "ratchet:8390"})).status == 200
+        assert (await stranger.post(path)).status == 401
+
+
+async def test_a_browser_reads_on_with_a_cookie_that_can_change_nothing(
+    stranger: Client, control: FakeControl
+) -> None:
+    page = "/api/campaigns/one/report/index.html"
+    first = await stranger.get(page, params={"token": TOKEN, "x": "1"}, allow_redirects=False)
+    assert (first.status, first.headers["Location"]) == (303, f"{page}?x=1")
+    cookie = first.headers["Set-Cookie"]
+    assert TOKEN not in cookie
+    for attribute in ("HttpOnly", "SameSite=Strict", "Path=/api/campaigns"):
+        assert attribute in cookie
+    assert await (await stranger.get(page)).text() == "<p>the report</p>"
+    assert (await stranger.get("/api/campaigns/one/events")).status == 200
+    assert (await stranger.post("/api/campaigns/one/stop")).status == 401
+    assert control.calls == []
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8390", "127.0.0.1.evil.example", "[", "", "10.0.0.1"]
+)
+async def test_a_name_that_somebody_made_lead_here_is_refused(client: Client, host: str) -> None:
+    answer = await client.get("/api/campaigns/one", headers={"Host": host})
+    status, error, _ = await problem(answer)
+    assert (status, error) == (421, f"this is not {host!r}")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8390", "127.0.0.1:1", "[::1]:8390"])
+async def test_its_own_names_are_as_good_as_its_address(client: Client, host: str) -> None:
+    assert (await client.get("/api/campaigns/one", headers={"Host": host})).status == 200
+
+
+async def test_a_campaign_that_is_over_is_409(
+    client: Client, control: FakeControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def over(_: FakeControl, name: str) -> None:
+        raise CampaignOverError(f"{name} is over")
+
+    monkeypatch.setattr(FakeControl, "stop", over)
+    answer = await client.post("/api/campaigns/one/stop")
+    assert await problem(answer) == (
+        409,
+        "one is over",
+        "`ratchet resume` takes up one that was stopped",
+    )
+    assert control.calls == []
+
+
+def test_the_metrics_name_no_profile() -> None:
+    registry = CollectorRegistry()
+    metrics = HostMetrics(registry)
+    made = make_plan(2)
+    named = tuple(replace(each, id=f"secret_{each.id}") for each in made.profiles)
+    before: Campaign | None = None
+    for event in Drive(replace(made, profiles=named)).to_second_trial().to_repairing().journal:
+        after = step(before, event).campaign
+        metrics.observe(before, event, after)
+        before = after
+    text = generate_latest(registry).decode()
+    assert "ratchet_trial_number 2.0" in text
+    assert "secret" not in text
 
 
 async def test_a_campaign_is_started_by_an_order(client: Client, control: FakeControl) -> None:
@@ -290,9 +399,11 @@ async def test_the_document_says_which_errors_there_are(client: Client) -> None:
     for path, methods in document["paths"].items():
         for method, told in methods.items():
             expected = set()
+            if path.startswith("/api/"):
+                expected |= {"401"}
+                assert told["security"] == [{"token": []}]
             if "{name}" in path:
                 expected |= {"404"}
             if method == "post":
-                expected |= {"400", "401", "409"}
-                assert told["security"] == [{"token": []}]
+                expected |= {"400", "409"}
             assert expected <= set(told["responses"]), (method, path)

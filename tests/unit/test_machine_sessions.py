@@ -120,8 +120,9 @@ def test_an_operator_that_cannot_be_reached_stops_the_campaign_and_loses_no_tria
 def test_its_ticket_waits_for_a_fresh_session_with_the_time_that_was_left() -> None:
     drive = away(Budget(wall_s=100.0, turns=10)).skip(3 * 3600)
     drive.send(Resumed(at=drive.at)).skip(20).stack_ready()
-    load, start = drive.commands
+    (load,) = drive.commands
     assert isinstance(load, ApplyLoad)
+    (start,) = drive.load_applied().commands
     assert isinstance(start, StartSession)
     assert (start.ticket.id, start.session) == ("T001", 2)
     assert start.budget == Budget(wall_s=90.0, turns=8)
@@ -134,11 +135,12 @@ def test_its_ticket_waits_for_a_fresh_session_with_the_time_that_was_left() -> N
 def test_it_can_be_away_again_and_again() -> None:
     drive = away()
     for _ in range(3):
-        drive.skip(600).send(Resumed(at=drive.at)).stack_ready().tick(5)
+        drive.skip(600).send(Resumed(at=drive.at)).stack_ready().load_applied().tick(5)
         drive.end_session(SessionOutcome.UNAVAILABLE)
         assert drive.campaign.trouble == "it did not say why"
     assert drive.trial.sessions == 4
-    drive.skip(600).send(Resumed(at=drive.at)).stack_ready().deploy().resolve().end_session()
+    drive.skip(600).send(Resumed(at=drive.at)).stack_ready().load_applied()
+    drive.deploy().resolve().end_session()
     drive.tick(10).load_applied().tick(6).tick(1).load_applied().tick(30).pass_gates()
     assert drive.trial.verdict == Resolved()
 

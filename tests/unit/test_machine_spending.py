@@ -35,9 +35,10 @@ def plan_with(budget: Budget | None = None, campaign_budget: CampaignBudget | No
 
 
 def killed_and_resumed(drive: Drive) -> Drive:
-    """Nothing more came to the journal; another process takes it up, and its stack is back."""
+    """Nothing more came to the journal; another process takes it up, with stack and load."""
     drive.skip(60)
-    return drive.send(Resumed(at=drive.at)).stack_ready()
+    drive.send(Resumed(at=drive.at)).stack_ready()
+    return drive if drive.phase == "recovering" else drive.load_applied()
 
 
 def started(drive: Drive) -> StartSession:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from operators.toolbox.catalogue import TOOL_NAMES
 
+from campaign.model import TOOL_NAMES
 from tests.fake_messages.model import Reply, Text, ToolUse
 from tests.fake_messages.oncall import OnCall
 from tests.oncall_faults import FAULTS, RECORDED, sent

@@ -44,7 +44,8 @@ class _Records:
             )
         ]
 
-    async def deployments(self) -> list[PastDeployment]:
+    async def deployments(self, *, diffs_of: int | None = None) -> list[PastDeployment]:
+        assert diffs_of is None
         return []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import chaos_profiles
+from campaign.choices import Choices
 from campaign.errors import UsageError
 from campaign.orders import Order, estimated_s, params_models, read_catalogue, specify
 from chaos_profiles import PROFILES_ROOT, PROFILES_VARIABLE, short_name
@@ -69,6 +70,34 @@ def test_what_cannot_be_played_is_refused_with_its_reason(order: Order, message:
 )
 def test_a_refusal_says_what_there_is_instead(order: Order) -> None:
     assert refusal(order).hint
+
+
+@pytest.mark.parametrize("operator", ["reference", "history", "none"])
+@pytest.mark.parametrize(
+    ("choices", "option"),
+    [(Choices(plan_mode=True), "--plan-mode"), (Choices(approve=("deploy",)), "--approve")],
+)
+def test_a_scripted_operator_is_not_asked_for_what_it_cannot_keep_to(
+    tmp_path: Path, operator: str, choices: Choices, option: str
+) -> None:
+    error = refusal(Order(operator=operator, choices=choices))
+    assert f"{option} cannot be kept: operator {operator}" in str(error)
+    assert "claude" in error.hint
+    file = written(
+        tmp_path,
+        f"target: chat_db_app\noperator: {operator}\n"
+        "operator_options: {plan_mode: true, approve: [deploy]}\n",
+    )
+    assert "--plan-mode cannot be kept" in str(refusal(Order(file=file)))
+
+
+def test_a_files_options_for_another_operator_are_left_alone(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, "target: chat_db_app\noperator: claude\noperator_options: {plan_mode: true}\n"
+    )
+    assert specify(Order(file=file, operator="reference")).operator == "reference"
+    error = refusal(Order(file=file, operator="none", choices=Choices(plan_mode=True)))
+    assert "--plan-mode" in str(error)
 
 
 def test_a_file_decides_and_options_overrule_it(tmp_path: Path) -> None:

@@ -61,6 +61,15 @@ def test_a_folder_becomes_a_catalogue(folder: Path) -> None:
     assert target_names((folder.parent,)) == ("small_app",)
 
 
+def test_a_target_says_by_which_header_its_app_knows_users(folder: Path, edit: Edit) -> None:
+    assert load_catalogue(folder, models_of=lambda _: MODELS).target.user_header == "X-User-Id"
+    file = folder / "target.yaml"
+    file.write_text(f"{file.read_text()}user_header: X-Account\n")
+    assert load_catalogue(folder, models_of=lambda _: MODELS).target.user_header == "X-Account"
+    (problem,) = edit("target.yaml", "X-Account", '"X-A: 1"')
+    assert problem.field == "user_header"
+
+
 def test_a_profile_is_found_by_its_id_and_by_its_name(folder: Path) -> None:
     catalogue = load_catalogue(folder)
     first = catalogue.profiles[0]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from campaign.choices import Choices
 from campaign.errors import UsageError
 from campaign.machine import Campaign, fold, step
 from campaign.model import (
@@ -121,6 +122,12 @@ def test_a_replay_of_a_trial_that_began_red_begins_red() -> None:
     drive = Drive(plan).stack_ready().load_applied().tick(40, red=["canary"])
     assert drive.phase == "growing"
     assert drive.trial.baseline_red == ("canary",)
+
+
+def test_a_replay_asks_no_script_for_a_plan(journal: list[Event]) -> None:
+    past = recorded(journal, "1")
+    with pytest.raises(UsageError, match="--plan-mode cannot be kept"):
+        plan_of(past, campaign="x", operator=None, choices=Choices(plan_mode=True))
 
 
 # -- the same failure? ---------------------------------------------------------------------------

@@ -79,6 +79,14 @@ def test_what_was_too_long_to_be_kept_is_known_to_be_cut() -> None:
     assert (step.arguments_cut, step.diff_cut) == (True, True)
 
 
+def test_a_diff_that_was_cut_where_it_was_made_is_known_to_be_cut() -> None:
+    """The editor's tool cuts sooner than the journal does."""
+    events: list[Event] = [STARTED, action("bash", edit=True, diff=DIFF, diff_cut=True)]
+    (step,) = recorded_sessions(events)[PLAN.profiles[1].id].steps
+    assert isinstance(step, RecordedEdit)
+    assert (step.arguments_cut, step.diff_cut) == (False, True)
+
+
 def test_an_older_journal_keeps_a_patch_as_an_argument_only() -> None:
     events: list[Event] = [STARTED, action("apply_patch", edit=True, arguments={"patch": DIFF})]
     (step,) = recorded_sessions(events)[PLAN.profiles[1].id].steps

@@ -68,7 +68,7 @@ def test_a_program_is_told_what_is_known_apart_from_what_it_is() -> None:
 
 def with_costs() -> Drive:
     drive = Drive(make_plan(1)).to_repairing().spend(KNOWN)
-    drive.send(Resumed(at=drive.at)).stack_ready()
+    drive.send(Resumed(at=drive.at)).stack_ready().load_applied()
     return drive.deploy().resolve().end_session(spend=KNOWN)
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from campaign.errors import AccessError, BusyError, HarnessError, NotFoundError, UsageError
 from campaign.joining import Door
-from campaign.joining.door import GoneError
-from campaign.model import ApprovalAnswered
+from campaign.joining.door import GoneError, UnansweredError
 from tests.seats_kit import SPECS, TOKEN, FakeCampaign, serving, until
 
 
@@ -57,13 +57,17 @@ async def stage(tmp_path: Path) -> AsyncGenerator[Stage, None]:
         await asyncio.gather(playing, return_exceptions=True)
 
 
-async def test_sessions_are_told_without_any_secret(stage: Stage) -> None:
+async def test_sessions_are_told_to_whoever_plays_the_campaign_alone(stage: Stage) -> None:
     await stage.campaign.state("waiting")
-    told = await stage.ask("/api/sessions", token="none")  # noqa: S106 - none is needed
+    told = await stage.ask("/api/sessions")
     assert told["campaign"] == "one"
     (session,) = told["sessions"]
     assert (session["session"], session["state"], session["calls"]) == ("T001-s1", "waiting", 0)
     assert (stage.campaign.register.seat_token or "seat.") not in json.dumps(told)
+    _, token = await stage.take()
+    for wrong in ("none", token, stage.key):
+        with pytest.raises(AccessError):
+            await stage.ask("/api/sessions", token=wrong)
 
 
 async def test_taking_a_ticket_tells_all_that_is_needed_to_work_on_it(stage: Stage) -> None:
@@ -171,6 +175,26 @@ async def test_a_client_that_leaves_while_it_waits_is_given_no_ticket() -> None:
         playing.cancel()
 
 
+async def test_a_message_that_a_client_left_before_is_heard_with_the_next_answer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, token = await stage.take()
+    await stage.ask(f"{path}/message", {"text": "look at the locks"})
+    session = stage.campaign.sessions[0]
+
+    async def broken(*_: object) -> None:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as lost:
+        lost.setattr(web.Response, "write_eof", broken)
+        with pytest.raises((UnansweredError, HarnessError)):
+            await stage.ask(f"{path}/tools/sql", {"query": "1"}, token=token)
+    told = await stage.ask(f"{path}/tools/sql", {"query": "1"}, token=token)
+    assert told["messages"] == ["look at the locks"]
+    assert session.trace.told.count("user: look at the locks") == 1
+    assert session.noted.turns == 2
+
+
 async def test_a_person_talks_to_a_session_and_takes_it_over(stage: Stage) -> None:
     path, token = await stage.take()
     await stage.ask(f"{path}/message", {"text": "look at the locks"})
@@ -254,8 +278,7 @@ async def test_the_end_of_the_campaign_leaves_no_call_waiting_for_approval(stage
     await seat.close()
     with pytest.raises(BusyError, match="ended during the call"):
         await deploying
-    (answered,) = (event for event in stage.campaign.events if isinstance(event, ApprovalAnswered))
-    assert not answered.granted
+    assert seat.approvals.waiting == ()
 
 
 async def test_nobody_at_the_address_is_told_apart_from_a_refusal() -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import pytest
 from operators.session import Session
+from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Decision
 from operators.trace import TraceLostError
 
 from campaign.errors import AccessError, BusyError, HarnessError, NotFoundError
-from campaign.model import ApprovalAnswered, SessionOutcome, SessionResult, Spend
+from campaign.model import SessionOutcome, SessionResult, Spend
 from campaign.ports import PortError
 from campaign.seats import Taken
+from campaign.shell import CampaignOverError
 from campaign.testing.virtual import play
-from tests.seats_kit import FakeCampaign
+from tests.seats_kit import FakeCampaign, FakeTools, until
 
 
 class Busy:
     """A driver that is at work until it is cancelled, after one turn that cost something."""
+
+    traces_itself = False
 
     def __init__(self) -> None:
         self.left = False
@@ -275,8 +279,77 @@ def test_a_person_takes_over_when_the_operator_has_left_and_all_is_counted() -> 
     assert campaign.sessions[0].trace.told == ["remark: a person took the session over"]
 
 
+def test_the_calls_of_a_person_are_traced_when_the_operator_that_left_told_the_trace_itself() -> (
+    None
+):
+    class Agent(Busy):
+        traces_itself = True
+
+    campaign = FakeCampaign(driver=Agent())
+
+    async def work() -> None:
+        seat = await campaign.state("operator")
+        await seat.take_over()
+        await seat.call("sql", {"query": "1"})
+        await seat.call("resolve", {"root_cause": "locks"})
+
+    run(campaign, work())
+    assert campaign.sessions[0].trace.told == [
+        "remark: a person took the session over",
+        "T001-s1-p1: sql query",
+        "T001-s1-p1: sql is done",
+        "T001-s1-p2: resolve root_cause",
+        "T001-s1-p2: resolved",
+    ]
+
+
+def test_an_operator_goes_on_when_whoever_wanted_its_session_has_left() -> None:
+    class Leaving(Busy):
+        """Takes a while to leave; the second time it resolves."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.begun = 0
+
+        async def drive(self, session: Session) -> SessionResult:
+            self.begun += 1
+            if self.begun > 1:
+                await session.spent(Spend(turns=1, tokens=100, usd=0.05))
+                assert session.over_budget() == ""
+                await session.tools.call("resolve", {"root_cause": "locks"})
+                spend = Spend(turns=2, tokens=200, usd=0.1)
+                return SessionResult(outcome=SessionOutcome.RESOLVED, spend=spend)
+            try:
+                return await super().drive(session)
+            finally:
+                await asyncio.sleep(30)
+
+    driver = Leaving()
+    campaign = FakeCampaign(driver=driver)
+
+    async def work() -> None:
+        seat = await campaign.state("operator")
+        taking = asyncio.create_task(seat.take_over())
+        await asyncio.sleep(1)
+        taking.cancel()
+        await campaign.state("over")
+
+    run(campaign, work())
+    assert driver.begun == 2
+    assert campaign.results == [
+        SessionResult(outcome=SessionOutcome.RESOLVED, spend=Spend(turns=5, tokens=700, usd=0.35))
+    ]
+    assert campaign.sessions[0].noted == Spend(turns=4, tokens=600, usd=0.3)
+    assert campaign.said == []
+    assert campaign.sessions[0].trace.told == [
+        "remark: a person wanted the session and left again: its operator begins anew"
+    ]
+
+
 def test_nobody_takes_over_what_has_ended_meanwhile() -> None:
     class Done:
+        traces_itself = False
+
         async def drive(self, session: Session) -> SessionResult:
             del session
             await asyncio.sleep(5)
@@ -295,6 +368,8 @@ def test_nobody_takes_over_what_has_ended_meanwhile() -> None:
 
 def test_an_operator_that_resolves_while_it_is_taken_over_has_resolved() -> None:
     class Stubborn:
+        traces_itself = False
+
         async def drive(self, session: Session) -> SessionResult:
             try:
                 await asyncio.sleep(1000)
@@ -364,7 +439,6 @@ def test_a_call_waits_for_a_persons_word(granted: bool) -> None:  # noqa: FBT001
         await seat.call("resolve", {"root_cause": "x"})
 
     run(campaign, work())
-    assert not any(isinstance(event, ApprovalAnswered) for event in campaign.events)
 
 
 def test_a_session_that_ends_while_a_call_waits_for_approval_grants_nothing() -> None:
@@ -378,17 +452,20 @@ def test_a_session_that_ends_while_a_call_waits_for_approval_grants_nothing() ->
         assert seat.approvals.waiting == ()
 
     run(campaign, work())
-    (answered,) = (event for event in campaign.events if isinstance(event, ApprovalAnswered))
-    assert not answered.granted
     assert campaign.results[0].outcome is SessionOutcome.BUDGET_SPENT
 
 
 @pytest.mark.parametrize(
     "fault",
-    [PortError("supervisor", "/secret/place is gone"), TraceLostError("/secret/place is full")],
+    [
+        PortError("supervisor", "/secret/place is gone"),
+        TraceLostError("/secret/place is full"),
+        ZeroDivisionError("/secret/place"),
+    ],
 )
 def test_a_fault_of_the_harness_ends_the_session_as_such(fault: Exception) -> None:
     campaign = FakeCampaign()
+    ended: list[object] = []
 
     async def work() -> None:
         seat = (await taken(campaign)).seat
@@ -399,27 +476,92 @@ def test_a_fault_of_the_harness_ends_the_session_as_such(fault: Exception) -> No
         assert "/secret" not in str(caught.value)
 
     async def both() -> None:
-        played, _ = await asyncio.gather(campaign.play(), work(), return_exceptions=True)
-        assert played is fault
+        ended.extend(await asyncio.gather(campaign.play(), work(), return_exceptions=True))
 
     play(both())
+    played, worked = ended
+    assert worked is None
+    assert isinstance(played, PortError | TraceLostError)
+    assert str(fault) in str(played)
 
 
-def test_a_defect_of_one_tool_does_not_end_the_session() -> None:
+def test_a_call_after_the_end_of_the_campaign_is_no_fault_of_anybodys() -> None:
+    campaign = FakeCampaign(wall_s=10)
+
+    async def work() -> None:
+        seat = (await taken(campaign)).seat
+        assert seat is not None
+        campaign.sessions[0].tools.failure = CampaignOverError("over")
+        with pytest.raises(BusyError, match="ended with its campaign"):
+            await seat.call("sql", {"query": "1"})
+
+    run(campaign, work())
+    assert campaign.results[0].outcome is SessionOutcome.BUDGET_SPENT
+
+
+def test_a_call_that_its_client_hung_up_is_a_turn_too() -> None:
+    campaign = FakeCampaign(max_turns=3)
+
+    async def work() -> None:
+        seat = (await taken(campaign)).seat
+        assert seat is not None
+        for _ in range(3):
+            call = asyncio.create_task(seat.call("bash", {"command": "sleep"}))
+            await asyncio.sleep(0.1)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+        with pytest.raises(BusyError, match="3 turns are spent"):
+            await seat.call("bash", {"command": "ls"})
+
+    run(campaign, work())
+    assert campaign.results[0].spend == Spend(turns=3)
+    assert len(campaign.sessions[0].tools.calls) == 3
+
+
+def test_calls_side_by_side_do_not_go_beyond_the_budget_and_none_is_cut_short() -> None:
+    campaign = FakeCampaign(max_turns=2)
+
+    async def work() -> None:
+        seat = (await taken(campaign)).seat
+        assert seat is not None
+        calls = [asyncio.create_task(seat.call("bash", {"command": "sleep"})) for _ in range(2)]
+        await asyncio.sleep(5)
+        with pytest.raises(BusyError, match="the last that the budget of 2 turns allows"):
+            await seat.call("bash", {"command": "ls"})
+        campaign.sessions[0].tools.may_go_on.set()
+        replies = await asyncio.gather(*calls)
+        assert [reply.answer.text for reply in replies] == ["bash is done"] * 2
+
+    run(campaign, work())
+    assert campaign.results[0].spend == Spend(turns=2)
+
+
+def test_a_session_is_not_over_before_calls_that_were_hung_up_have_ended() -> None:
+    class Slow(FakeTools):
+        async def call(self, tool: str, arguments: Mapping[str, Any], *, call: str = "") -> Answer:
+            try:
+                return await super().call(tool, arguments, call=call)
+            except asyncio.CancelledError:
+                await asyncio.sleep(30)
+                self.ended.append("at last")
+                raise
+
     campaign = FakeCampaign()
 
     async def work() -> None:
         seat = (await taken(campaign)).seat
         assert seat is not None
-        tools = campaign.sessions[0].tools
-        tools.failure = ZeroDivisionError()
-        with pytest.raises(HarnessError):
-            await seat.call("sql", {"query": "1"})
-        tools.failure = None
-        await seat.call("resolve", {"root_cause": "x"})
+        session = campaign.sessions[0]
+        session.tools = Slow(session=session)
+        call = asyncio.create_task(seat.call("bash", {"command": "sleep"}))
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.sleep(1)
+        seat.release("out of ideas")
+        await until(lambda: seat.is_closed)
+        assert session.tools.ended == ["bash", "at last"]
 
     run(campaign, work())
-    assert campaign.results[0].outcome is SessionOutcome.RESOLVED
 
 
 def test_only_so_many_calls_run_side_by_side() -> None:

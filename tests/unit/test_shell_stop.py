@@ -6,21 +6,27 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
+from campaign.machine import fold
 from campaign.model import (
+    ActionTaken,
     DeploymentFinished,
     DeploymentRequested,
     LoadApplied,
     LoadVector,
     Resolved,
     Resumed,
+    SessionEnded,
     SessionOutcome,
     SessionResult,
+    Spend,
+    SpendNoted,
     StopRequested,
 )
 from campaign.ports import PortError
 from campaign.shell import CampaignOverError
-from campaign.testing import FakeStack, Tools, play
+from campaign.testing import FakeStack, Tools, make_plan, play
 from tests.shell_kit import Stage
 
 PHASES = (
@@ -132,6 +138,109 @@ def test_a_session_that_will_not_end_cannot_keep_the_load_on() -> None:
         return stage
 
     assert play(story()).stack.world.load == ()
+
+
+SPENT = Spend(turns=3, tokens=9_000, usd=0.5)
+
+
+async def says_what_it_cost(tools: Tools) -> SessionResult:
+    """Only when it is interrupted, after the call that it was in the middle of."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await tools.edit()
+        await tools.spend(SPENT)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_what_an_interrupted_session_has_cost_is_on_record(how: str) -> None:
+    async def story() -> Stage:
+        stage = Stage(plan=make_plan(1), does=says_what_it_cost)
+        run = stage.start()
+        await stage.until("repairing")
+        await asyncio.sleep(1.0)
+        if how == "stop":
+            await stage.shell.request_stop("ctrl-c")
+        else:
+            run.cancel()
+        await asyncio.wait({run})
+        return stage
+
+    stage = play(story())
+    assert [event.spend for event in stage.recorded(SpendNoted)] == [SPENT]
+    assert len(stage.recorded(ActionTaken)) == 1
+    assert stage.recorded(SessionEnded) == []
+    stage.raise_curtain()
+    campaign = fold(stage.journal.events)
+    assert campaign is not None
+    assert campaign.trial.spends == (SPENT,)
+    assert stage.stack.calls[-1] == "apply stop"
+
+
+def test_a_session_that_is_interrupted_can_neither_deploy_nor_resolve() -> None:
+    refused: list[str] = []
+
+    async def goes_on(tools: Tools) -> SessionResult:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for act in (tools.deploy(mends=frozenset({"p0"})), tools.resolve()):
+                try:
+                    await act
+                except CampaignOverError as over:
+                    refused.append(str(over))
+        raise AssertionError
+
+    async def story() -> Stage:
+        stage = Stage(does=goes_on)
+        run = stage.start()
+        await stage.until("repairing")
+        await stage.shell.request_stop("ctrl-c")
+        await run
+        return stage
+
+    stage = play(story())
+    assert len(refused) == 2
+    assert isinstance(stage.journal.events[-1], StopRequested)
+
+
+def test_a_session_that_hears_that_the_campaign_is_over_has_not_crashed() -> None:
+    async def hears_of_it(tools: Tools) -> SessionResult:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await tools.resolve()
+        raise AssertionError
+
+    async def story() -> Stage:
+        stage = Stage(does=hears_of_it)
+        run = stage.start()
+        await stage.until("repairing")
+        await stage.shell.request_stop("ctrl-c")
+        await run
+        return stage
+
+    with capture_logs() as logs:
+        play(story())
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+
+
+def test_last_words_that_cannot_be_kept_hold_nothing_up() -> None:
+    async def story() -> Stage:
+        stage = Stage(does=says_what_it_cost)
+        run = stage.start()
+        await stage.until("repairing")
+        await stage.shell.request_stop("ctrl-c")
+        stage.journal.full_at = len(stage.journal.events)
+        began = stage.stack.clock.now()
+        await run
+        assert stage.stack.clock.now() - began < 5
+        return stage
+
+    stage = play(story())
+    assert stage.stack.calls[-1] == "apply stop"
+    assert isinstance(stage.journal.events[-1], StopRequested)
 
 
 def test_nothing_is_recorded_once_a_campaign_is_over() -> None:

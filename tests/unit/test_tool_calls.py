@@ -91,14 +91,14 @@ async def test_the_trace_is_told_of_each_call_before_and_after_it_by_the_same_na
     ]
 
 
-async def test_the_trace_has_whole_edits_and_the_journal_their_beginning() -> None:
+async def test_of_a_very_long_argument_the_beginning_is_kept() -> None:
     bench, trace = Bench(), Told()
     tools = Toolbox(bench.equipment, ASSIGNMENT, bench, trace=trace)
     asked = {"command": "create", "path": "a", "file_text": "x" * 1_000_000}
     await tools.call("str_replace_based_edit_tool", asked)
-    assert trace.lines[0][3] == asked
-    kept = bench.actions[0].arguments["file_text"]
-    assert kept == "x" * 100_000 + "\n[cut: the first 100000 of 1000000 characters]"
+    kept = bench.actions[0].arguments
+    assert kept["file_text"] == "x" * 100_000 + "\n[cut: the first 100000 of 1000000 characters]"
+    assert trace.lines[0][3] == kept
 
 
 async def test_long_results_are_cut_on_record_and_say_so() -> None:
@@ -368,6 +368,40 @@ async def test_a_cancelled_deployment_goes_on_and_the_call_is_on_record() -> Non
     assert bench.happened[-1] == "deployment_finished"
 
 
+async def test_the_next_deployment_begins_when_one_whose_caller_left_is_over() -> None:
+    bench = Bench()
+    bench.may_finish.clear()
+    first = asyncio.create_task(
+        Toolbox(bench.equipment, ASSIGNMENT, bench).call("deploy", {"message": "one"})
+    )
+    await bench.begun.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    before = list(bench.happened)
+    # Of other sessions: one waits, one has left before it was its turn.
+    tools = Toolbox(bench.equipment, ASSIGNMENT, bench)
+    left, waits = await started(
+        Toolbox(bench.equipment, ASSIGNMENT, bench).call("deploy", {"message": "two"}),
+        tools.call("deploy", {"message": "three"}),
+    )
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    assert [what for what in bench.happened[len(before) :] if what != "action_taken"] == []
+    bench.may_finish.set()
+    assert not (await waits).is_error
+    done = [what for what in bench.happened if what != "action_taken"]
+    one = ["commit", "deployment_requested", "adopt", "export", "deploy", "deployment_finished"]
+    assert done == [*one, *one]
+
+
+async def test_files_that_are_unfit_do_not_keep_the_next_deployment_waiting() -> None:
+    bench = Bench(unfit="a link leads out")
+    tools = Toolbox(bench.equipment, ASSIGNMENT, bench)
+    assert (await tools.call("deploy", {"message": "one"})).is_error
+    bench.unfit = ""
+    assert not (await tools.call("deploy", {"message": "two"})).is_error
+
+
 class SlowDesk(Bench):
     """Recording takes until it may go on."""
 
@@ -522,10 +556,12 @@ class Person:
     def __init__(self, *decisions: Decision) -> None:
         self.decisions = list(decisions)
         self.asked: list[Any] = []
+        self.names: list[str] = []
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    async def ask(self, tool: str, arguments: Any) -> Decision:
+    async def ask(self, approval: str, tool: str, arguments: Any) -> Decision:
+        self.names.append(approval)
         self.asked.append((tool, arguments))
         await self.may_answer.wait()
         return self.decisions.pop(0)
@@ -555,6 +591,28 @@ async def test_a_call_that_needs_approval_is_made_when_it_is_granted() -> None:
     assert isinstance(answered, ApprovalAnswered)
     assert (answered.approval, answered.granted) == ("T003-s1-a1", True)
     assert bench.happened[2] == "ticket_acknowledged"
+    assert person.names == ["T003-s1-a1"]
+
+
+async def test_a_call_that_ends_before_anybody_answers_is_unanswered_on_record() -> None:
+    bench, person = Bench(), Person(Decision(granted=True))
+    tools = watched(bench, Panel(), person, "acknowledge")
+    person.may_answer.clear()
+    calling = asyncio.create_task(tools.call("acknowledge", {"message": "here"}))
+    while not person.asked:
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    person.may_answer.set()
+    assert not (await tools.call("acknowledge", {"message": "here"})).is_error
+    asked = [event.approval for event in bench.events if isinstance(event, ApprovalAsked)]
+    answered = [event for event in bench.events if isinstance(event, ApprovalAnswered)]
+    assert person.names == asked == ["T003-s1-a1", "T003-s1-a2"]
+    assert [(event.approval, event.granted) for event in answered] == [
+        ("T003-s1-a1", False),
+        ("T003-s1-a2", True),
+    ]
+    assert answered[0].reason == "the call ended before anybody answered"
 
 
 async def test_who_approves_a_deployment_sees_what_it_changes_of_what_runs() -> None:
@@ -623,11 +681,14 @@ async def test_a_flood_of_calls_is_refused_and_is_no_flood_in_the_journal_or_the
     assert answers[-1].text.startswith("slow down: ")
     assert not answers[-1].ends_session
     assert len(bench.actions) == 4
-    assert len(trace.lines) == 8
+    assert len(trace.lines) == 9
     assert refusals(bench) == ["1 tool call: too many in too short a time"]
     await tools.close()
     await tools.close()
     assert refusals(bench)[1:] == ["4995 tool calls: too many in too short a time"]
+    assert [line[3] for line in trace.lines if line[0] == "remark"] == [
+        f"refused, nothing was done: {what}" for what in refusals(bench)
+    ]
 
 
 async def test_whoever_waits_as_long_as_was_said_may_go_on() -> None:
@@ -714,7 +775,7 @@ async def test_waiting_for_a_person_can_be_cancelled_and_nothing_was_done() -> N
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert bench.happened == ["approval_asked", "action_taken"]
+    assert bench.happened == ["approval_asked", "approval_answered", "action_taken"]
 
 
 async def test_while_a_person_looks_at_a_resolve_the_session_can_still_read() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from operators.toolbox.instruments import PastDeployment
 
 from tests.toolbox_kit import DEPLOYED, Bench, Panel, full_toolbox
@@ -47,6 +48,13 @@ async def test_only_so_many_are_shown_and_with_their_diffs_when_asked_for() -> N
     assert text.endswith("(2 of 20 deployments, the newest first)")
     assert text.startswith("d19")
     assert "+++" not in await listed(*past)
+
+
+@pytest.mark.parametrize(("arguments", "made"), [({"limit": 3}, 0), ({"limit": 3, "diff": 1}, 3)])
+async def test_no_more_diffs_are_made_than_are_shown(arguments: dict[str, int], made: int) -> None:
+    panel = Panel(answers=[[PAST]])
+    await full_toolbox(Bench(), panel).call("list_deployments", arguments)
+    assert panel.asked == [("deployments", made)]
 
 
 async def test_long_diffs_are_cut() -> None:

@@ -290,6 +290,15 @@ async def test_windows_line_ends_and_a_missing_last_one_stay_as_they_are(place: 
     assert "\\ No newline at end of file\n" in place.bench.actions[0].diff
 
 
+async def test_a_diff_that_is_cut_is_on_record_as_cut(place: Place) -> None:
+    text = "".join(f"line {number}\n" for number in range(100_000))
+    created = await place.edit("create", "big.txt", file_text=text)
+    small = await place.edit("create", "small.txt", file_text="x\n")
+    assert not created.is_error
+    assert not small.is_error
+    assert [action.diff_cut for action in place.bench.actions] == [True, False]
+
+
 async def test_a_diff_of_a_very_long_file_is_one_hunk_that_git_takes(place: Place) -> None:
     before = "".join(f"{number}\n" for number in range(20_000))
     (place.app / "a").write_text(before)

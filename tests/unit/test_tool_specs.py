@@ -3,10 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from operators import TOOL_NAMES, Toolbox, ToolSpec
+from operators import Toolbox, ToolSpec
 from operators.session import Tools
 from operators.toolbox.catalogue import TOOLS, spec
 
+from campaign.model import TOOL_NAMES
 from tests.toolbox_kit import ASSIGNMENT, Bench, Panel, full_toolbox
 
 SPECS = [spec(tool) for tool in TOOLS]
@@ -35,6 +36,7 @@ def test_the_tools_have_the_names_that_everybody_relies_on() -> None:
         "resolve",
     }
     assert len(TOOL_NAMES) == len(set(TOOL_NAMES))
+    assert [tool.name for tool in TOOLS] == list(TOOL_NAMES)
 
 
 def test_a_session_is_offered_what_it_has_the_means_for() -> None:

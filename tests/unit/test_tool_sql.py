@@ -54,6 +54,30 @@ async def test_a_table_that_is_too_long_is_cut_at_a_row() -> None:
     assert "…" in text
 
 
+class Counted:
+    """A value that knows how often it was put into words."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __str__(self) -> str:
+        self.times += 1
+        return "x"
+
+
+async def test_what_will_not_be_shown_of_a_huge_table_costs_nothing() -> None:
+    value = Counted()
+    names = tuple(f"c{number}" for number in range(1_600))
+    text = await shown(*(((value,) * 1_600,) * 1_000), columns=names)
+    assert value.times < 20_000
+    assert re.search(r"\(1000 rows, the last (9\d\d|1000) not shown: too long", text)
+
+
+async def test_of_many_short_rows_as_many_are_shown_as_fit() -> None:
+    text = await shown(*((("",) * 3,) * 1_000), columns=("a", "b", "c"))
+    assert text.endswith("(1000 rows; SELECT 2; 0.046 s)")
+
+
 async def test_a_plans_lines_are_shown_whole() -> None:
     line = "  ->  Seq Scan on messages  " + "x" * 500
     assert line in await shown((line,), columns=("QUERY PLAN",))

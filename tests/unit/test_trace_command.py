@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from campaign.cli import operator_trace
 from campaign.errors import HarnessError, NotFoundError
 from tests.runs_kit import played, write_run
-from tests.trace_kit import work, writer
+from tests.trace_kit import usage, work, writer
 
 app = typer.Typer()
 operator_trace.register(app)
@@ -103,8 +103,10 @@ def test_the_document_is_printed_as_it_is(traces: Path) -> None:
 
 def test_a_document_alone_reads_as_its_lines_did(traces: Path) -> None:
     trace = writer(traces)
+    trace.broken_off(usage(output_tokens=7))
     over(trace)
     from_lines = ask(traces, "T001").output
+    assert "broken off" in from_lines
     trace.path.unlink()
     assert ask(traces, "T001").output == from_lines
     assert [session.name for session in sessions(traces)] == ["T001-s1"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -246,6 +248,65 @@ def test_a_session_cannot_be_named_out_of_its_folder(tmp_path: Path, name: str) 
         writer(tmp_path, session_id=name)
 
 
+def test_an_answer_that_broke_off_is_no_turn_but_has_cost_something(tmp_path: Path) -> None:
+    trace = writer(tmp_path)
+    trace.turn(usage(input_tokens=1_000, output_tokens=100))
+    trace.broken_off(usage(input_tokens=2_000, output_tokens=10, stop_reason=""))
+    done = document(trace)
+    assert (done.summary.agent_steps, len(done.turns), len(done.broken_answers)) == (1, 1, 1)
+    assert (done.usage.input_tokens, done.usage.output_tokens) == (3_000, 110)
+    assert done.usage.total_cost_usd == pytest.approx((3_000 * 5 + 110 * 25) / 1e6)
+    assert done.usage.latency_ms == 1_500
+
+
+async def test_others_go_on_while_its_document_is_put_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_went_on = threading.Event()
+    written: list[bool] = []
+
+    def slowly(path: Path) -> Trace:
+        written.append(others_went_on.wait(timeout=10))
+        return read_trace(path)
+
+    monkeypatch.setattr("operators.trace.writer.read_trace", slowly)
+    trace = writer(tmp_path)
+
+    async def session() -> None:
+        async with trace:
+            trace.remark("worked")
+
+    closing = asyncio.create_task(session())
+    await asyncio.sleep(0)
+    others_went_on.set()
+    await closing
+    assert written == [True]
+    assert trace.document_path.exists()
+
+
+async def test_a_document_is_finished_though_its_session_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    may_go_on = threading.Event()
+
+    def slowly(path: Path) -> Trace:
+        loop.call_soon_threadsafe(begun.set)
+        assert may_go_on.wait(timeout=10)
+        return read_trace(path)
+
+    monkeypatch.setattr("operators.trace.writer.read_trace", slowly)
+    trace = writer(tmp_path)
+    closing = asyncio.create_task(trace.aclose())
+    await begun.wait()
+    closing.cancel()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert trace.document_path.exists()
+
+
 def test_what_comes_after_the_end_is_too_late(tmp_path: Path) -> None:
     with writer(tmp_path) as trace:
         trace.user_message("a")
@@ -305,3 +366,22 @@ def test_a_document_that_cannot_be_written_loses_nothing(tmp_path: Path) -> None
     trace.document_path.mkdir()
     trace.close()
     assert read_trace(trace.path).complete
+
+
+def test_a_flood_of_words_fills_no_disk_and_what_the_model_cost_is_told_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("operators.trace.writer._MAX_BYTES", 10_000)
+    trace = writer(tmp_path)
+    for _ in range(1_000):
+        trace.assistant_text("x" * 100, model="m")
+        trace.remark("hm")
+    trace.turn(usage())
+    size = trace.path.stat().st_size
+    done = document(trace)
+    assert size < 12_000
+    assert len(done.turns) == 1
+    assert done.complete
+    (told,) = (remark.text for remark in done.remarks if "full" in remark.text)
+    assert "left out" in told
+    assert done.turns[0].after_event == done.events[-1].id

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from operators.command import Exit
+
+from campaign.adapters.agents.tree import ProcessTree
 
 _CHUNK = 1 << 16
 #: a longer line is cut there
@@ -30,14 +32,13 @@ class Process:
         child: asyncio.subprocess.Process,
         *,
         secrets: Sequence[str],
-        kill: Callable[[int], None],
     ) -> None:
         self._child = child
         self._secrets = secrets
-        self._kill = kill
+        self._tree = ProcessTree.of(child.pid)
         self._lines: deque[str] = deque()
         self._partial = bytearray()
-        self._overlong = False
+        self._exit: Exit | None = None
         self._stderr = bytearray()
         self._listening = asyncio.create_task(self._listen(), name="agent-stderr")
 
@@ -56,11 +57,16 @@ class Process:
         return self._lines.popleft()
 
     async def end(self, *, patience_s: float = 0.0) -> Exit:
-        """Wait so long for it to end by itself, then kill it and all that it started."""
+        """Wait so long for it to end by itself, then kill it and all that it started; once."""
+        if self._exit is None:
+            self._exit = await self._end(patience_s)
+        return self._exit
+
+    async def _end(self, patience_s: float) -> Exit:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
                 await self._child.wait()
-        self._kill(self._child.pid)
+        self._tree.kill()
         code = await self._child.wait()
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN_S):

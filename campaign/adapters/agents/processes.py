@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 from operators.command import AgentAdapter, Invocation, Launch, Places, RunnerError
 
 from campaign import sandbox
@@ -70,6 +68,8 @@ class AgentProcesses:
         self._key_of = key_of or self._environ.get
         self._confined = confined
         self._identity = app_identity() if confined else own_identity()
+        #: a sandbox was started once: it takes a second, and what it needs stays installed
+        self._has_sandbox = False
 
     def require(self, adapter: AgentAdapter) -> None:
         """Look whether it could be run, without running it.
@@ -90,26 +90,36 @@ class AgentProcesses:
         """
         executable = find_executable(launch.adapter)
         relay = self._relay(launch)
-        self._check(executable, launch.adapter)
+        # In a thread: the campaign goes on meanwhile.
+        await asyncio.to_thread(self._check, executable, launch.adapter)
         async with AsyncExitStack() as stack:
-            room = stack.enter_context(open_room(self._identity))
-            sockets = room.listen()
-            stack.callback(sockets.close)
-            plan = self._plan(room, executable, launch.adapter)
-            invocation = self._complete(launch, plan)
-            room.furnish(
-                invocation,
-                seen_at=plan.seen_at,
-                home=plan.places.home,
-                ports=plan.ports,
-                command=[*self._program(executable), *invocation.arguments],
-            )
-            await stack.enter_async_context(launch.serve_tools(sockets.tools))
-            if relay is not None:
-                await stack.enter_async_context(relay.serve(sockets.model))
-            process = await self._start(plan, secrets=() if relay is None else (relay.key,))
+            try:
+                process = await self._set_up(stack, launch, executable, relay)
+            except OSError as error:
+                # No room on the disk, no process to be had: nothing that an agent did.
+                raise RunnerError(f"the agent cannot be started: {error}") from error
             stack.push_async_callback(process.end)
             yield process
+
+    async def _set_up(
+        self, stack: AsyncExitStack, launch: Launch, executable: Path, relay: ModelRelay | None
+    ) -> Process:
+        room = stack.enter_context(open_room(self._identity))
+        sockets = room.listen()
+        stack.callback(sockets.close)
+        plan = self._plan(room, executable, launch.adapter)
+        invocation = self._complete(launch, plan)
+        room.furnish(
+            invocation,
+            seen_at=plan.seen_at,
+            home=plan.places.home,
+            ports=plan.ports,
+            command=[*self._program(executable), *invocation.arguments],
+        )
+        await stack.enter_async_context(launch.serve_tools(sockets.tools))
+        if relay is not None:
+            await stack.enter_async_context(relay.serve(sockets.model))
+        return await self._start(plan, secrets=() if relay is None else (relay.key,))
 
     def _relay(self, launch: Launch) -> ModelRelay | None:
         api, key = launch.adapter.model_api, self._key(launch.adapter)
@@ -121,6 +131,7 @@ class AgentProcesses:
             key=key,
             may_not_call=launch.may_not_call,
             answered=launch.answered,
+            noted=launch.noted,
         )
 
     def _key(self, adapter: AgentAdapter) -> str:
@@ -142,8 +153,12 @@ class AgentProcesses:
             raise RunnerError(f"{adapter.title} needs {', '.join(missing)}: set them")
         if not self._confined:
             return
-        if problem := sandbox.unavailable(self._identity):
-            raise RunnerError(f"an agent runs in a sandbox, and there is none to be had: {problem}")
+        if not self._has_sandbox:
+            if problem := sandbox.unavailable(self._identity):
+                raise RunnerError(
+                    f"an agent runs in a sandbox, and there is none to be had: {problem}"
+                )
+            self._has_sandbox = True
         for path in (executable, *map(Path, adapter.mounts)):
             if not path.exists() or not can_enter(self._identity, path):
                 raise RunnerError(
@@ -233,20 +248,7 @@ class AgentProcesses:
                 )
             except OSError as error:
                 raise RunnerError(f"{command[0]} cannot be started: {error}") from error
-        return Process(child, secrets=secrets, kill=_kill_all)
-
-
-def _kill_all(pid: int) -> None:
-    """The whole tree; a sandbox's namespace goes with the process that it began with.
-
-    Unconfined, a child that was left by its parent into a group of its own is not found.
-    """
-    with suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+        return Process(child, secrets=secrets)
 
 
 def _places(ports: Ports, home: str) -> Places:

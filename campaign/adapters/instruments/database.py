@@ -194,8 +194,10 @@ async def _fetched(statement: Any, *, max_rows: int, began: float) -> Rows:
     cursor = await statement.cursor()
     found = await cursor.fetch(max_rows + 1)
     columns = tuple(attribute.name for attribute in statement.get_attributes())
-    return _rows(
-        columns, found, status=statement.get_statusmsg(), max_rows=max_rows, began=began
+    status = statement.get_statusmsg()
+    # There may be a million values.
+    return await asyncio.to_thread(
+        _rows, columns, found, status=status, max_rows=max_rows, began=began
     )
 
 

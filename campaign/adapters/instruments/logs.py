@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from operators.toolbox.instruments import LogQuery
 
 from campaign.adapters.instruments.database_log import LogEntry, entries_of
 from campaign.adapters.instruments.log_lines import facts_of, rank_of
+from campaign.adapters.instruments.one_thread import OneThread
 from campaign.adapters.instruments.tail import newest_lines
 
 #: looked through from the end, whatever is asked for
@@ -31,6 +32,8 @@ class LogFiles:
         self._app_log = app_log
         self._database_log = database_log
         self._role = role
+        #: a read costs processor time and memory: many at once would be felt elsewhere
+        self._aside = OneThread("read-logs")
 
     async def read(self, query: LogQuery) -> Sequence[str]:
         """Oldest first. A line without a time has that of the next line before that has one.
@@ -40,7 +43,7 @@ class LogFiles:
         """
         if not 1 <= query.lines <= MOST_LINES:
             raise ToolError(f"lines is between 1 and {MOST_LINES}")
-        return await asyncio.to_thread(self._read, query)
+        return await self._aside.run(functools.partial(self._read, query))
 
     def _read(self, query: LogQuery) -> list[str]:
         entries = self._database() if query.source == "database" else self._app(query)

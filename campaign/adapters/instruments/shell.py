@@ -116,15 +116,29 @@ class WorkspaceShell:
     # -- how ------------------------------------------------------------------------------------
 
     async def _running(self) -> Bash:
+        self._require_open()
+        if self._bash is None:
+            self._bash = await self._watched(
+                await Bash.start(self._surroundings, group=self._group())
+            )
+        return self._bash
+
+    def _require_open(self) -> None:
         if self._closed:
             raise ToolError("the session is over")
-        if self._bash is None:
-            self._bash = bash = await Bash.start(self._surroundings, group=self._group())
-            watch = Watch(
-                bash.top, workspace=self._surroundings.workspace, allowance=self._allowance
-            )
-            self._watching = asyncio.create_task(self._watch(bash, watch), name="shell-watch")
-        return self._bash
+
+    async def _watched(self, bash: Bash) -> Bash:
+        """No command is run that is not watched; what cannot be is ended."""
+        watch = Watch(bash.top, workspace=self._surroundings.workspace, allowance=self._allowance)
+        try:
+            await watch.begin()
+            self._require_open()
+        except BaseException:
+            watch.close()
+            await asyncio.shield(bash.end())
+            raise
+        self._watching = asyncio.create_task(self._watch(bash, watch), name="shell-watch")
+        return bash
 
     def _group(self) -> Group | None:
         if not self._surroundings.confined:
@@ -141,6 +155,8 @@ class WorkspaceShell:
             self._too_much = await watch.until_too_much()
         except OSError as error:
             self._too_much = f"what it uses could not be read: {error.strerror}"
+        finally:
+            watch.close()
         await bash.end()
 
     async def _end(self) -> None:

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.adapters.instruments.one_thread import OneThread
 from campaign.adapters.instruments.usage import (
     available_memory_bytes,
     descendants,
@@ -42,12 +43,42 @@ class Allowance:
 
 
 class Watch:
-    """Of one shell: `pid` is the process above all others of it."""
+    """Of one shell: `pid` is the process above all others of it. `begin` it, `close` it."""
 
     def __init__(self, pid: int, *, workspace: Path, allowance: Allowance) -> None:
         self._pid = pid
         self._workspace = workspace
         self._allowance = allowance
+        #: looking through a large workspace takes seconds, in which others go on
+        self._aside = OneThread("shell-watch")
+        self._device = 0
+        self._disk_bytes, self._files = allowance.disk_bytes, allowance.files
+        self._disk_reserve = allowance.disk_reserve_bytes
+        self._memory_reserve = allowance.memory_reserve_bytes
+
+    async def begin(self) -> None:
+        """Before the first command: see how much there is already.
+
+        Raises:
+            OSError: that cannot be seen.
+        """
+        await self._aside.run(self._measure)
+
+    async def until_too_much(self) -> str:
+        """Wait until the shell has to be ended; why, for the operator."""
+        while True:
+            began = time.monotonic()
+            reason = await self._aside.run(self.look)
+            if reason is not None:
+                return reason
+            took = time.monotonic() - began
+            await asyncio.sleep(max(_INTERVAL_S, took / _LARGEST_SHARE))
+
+    def close(self) -> None:
+        self._aside.close()
+
+    def _measure(self) -> None:
+        workspace, allowance = self._workspace, self._allowance
         self._device = workspace.stat().st_dev
         # A workspace that is too large already can still be made smaller.
         before = stored(workspace, max_files=10 * allowance.files)
@@ -56,16 +87,6 @@ class Watch:
         free, available = free_disk_bytes(workspace), available_memory_bytes()
         self._disk_reserve = min(allowance.disk_reserve_bytes, free // 2)
         self._memory_reserve = min(allowance.memory_reserve_bytes, (available or 0) // 2)
-
-    async def until_too_much(self) -> str:
-        """Wait until the shell has to be ended; why, for the operator."""
-        while True:
-            began = time.monotonic()
-            reason = await asyncio.to_thread(self.look)
-            if reason is not None:
-                return reason
-            took = time.monotonic() - began
-            await asyncio.sleep(max(_INTERVAL_S, took / _LARGEST_SHARE))
 
     def look(self) -> str | None:
         """Why it must end now, or None."""

@@ -30,6 +30,7 @@ async def make_briefing(
     traces: Path | None = None,
     metrics: Sequence[str] = (),
     links: Mapping[str, str] | None = None,
+    isolated: bool = False,
 ) -> Briefing:
     """What the operator is told at the beginning.
 
@@ -42,11 +43,17 @@ async def make_briefing(
         session: counts the sessions on this ticket, from 1.
         traces: the campaign's folder of traces, for the memory `summary`.
         metrics: names that can be asked for, for the persona `informed`.
-        links: labels and addresses that are put below the ticket.
+        links: labels, and where that is to be found, put below the ticket.
+        isolated: every ticket begins with the app as it was delivered.
     """
+    prior = await _prior(
+        ticket, options, records, session=session, traces=traces, isolated=isolated
+    )
     return Briefing(
-        role=role_text(options=options, budget=budget, specs=specs, metrics=metrics),
-        prior=await _prior(ticket, options, records, session=session, traces=traces),
+        role=role_text(
+            options=options, budget=budget, specs=specs, metrics=metrics, isolated=isolated
+        ),
+        prior=prior,
         ticket=ticket_text(ticket, links=links, session=session),
     )
 
@@ -57,6 +64,7 @@ def role_text(
     budget: Budget,
     specs: Sequence[ToolSpec],
     metrics: Sequence[str] = (),
+    isolated: bool = False,
 ) -> str:
     """Who the operator is, how to work, and within what."""
     names = sorted(metrics)
@@ -66,6 +74,7 @@ def role_text(
         approve=options.approve,
         budgets=budget_words(budget),
         remembers=options.memory != "none",
+        isolated=isolated,
         informed=options.persona == "informed",
         tool_names=[spec.name for spec in specs],
         tools=[{"name": spec.name, "brief": _brief(spec)} for spec in specs],
@@ -93,14 +102,17 @@ async def _prior(
     *,
     session: int,
     traces: Path | None,
+    isolated: bool,
 ) -> str:
+    """With no memory of other tickets, a session that was cut off still goes on with its own."""
     match options.memory:
         case "none":
-            return ""
+            return await memory.own_notes(records, ticket.id) if session > 1 else ""
         case "history":
-            return await memory.history(records)
+            return await memory.history(records, isolated=isolated)
         case "summary":
-            return await memory.summary(records, traces, besides=f"{ticket.id}-s{session}")
+            name = f"{ticket.id}-s{session}"
+            return await memory.summary(records, traces, besides=name, isolated=isolated)
 
 
 def _brief(spec: ToolSpec) -> str:

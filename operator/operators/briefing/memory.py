@@ -25,7 +25,16 @@ _TRANSCRIPTS_CHARS = 23_000
 _MESSAGE_CHARS = 500
 
 
-async def history(records: Records) -> str:
+async def own_notes(records: Records, ticket: str) -> str:
+    """What earlier sessions on this very ticket noted; empty for nothing."""
+    own = [note for note in await records.notes() if note.startswith(f"{ticket}: ")]
+    if not own:
+        return ""
+    notes = [_note(note) for note in reversed(own)]
+    return _rendered(_section("Your notes on this ticket", notes, chars=_NOTES_CHARS))
+
+
+async def history(records: Records, *, isolated: bool = False) -> str:
     """Its own notes, past tickets with their outcomes, and deployments with their diffs.
 
     Empty when there is nothing yet.
@@ -39,21 +48,25 @@ async def history(records: Records) -> str:
         _section("Your notes", notes, chars=_NOTES_CHARS),
         _section("Past tickets", tickets, chars=_TICKETS_CHARS),
         _section("Deployments", deployments, chars=_DEPLOYMENTS_CHARS),
+        isolated=isolated,
     )
 
 
-async def summary(records: Records, folder: Path | None, *, besides: str) -> str:
+async def summary(
+    records: Records, folder: Path | None, *, besides: str, isolated: bool = False
+) -> str:
     """A digest of the transcripts; `besides` is the session that is just beginning."""
     tickets = {ticket.id: ticket for ticket in await records.tickets()}
     past = [session for session in _past(folder) if session.name != besides]
     items = [await asyncio.to_thread(_transcript, session, tickets) for session in reversed(past)]
     if not items:
         return ""
-    return _rendered(_section("Transcripts of your sessions", items, chars=_TRANSCRIPTS_CHARS))
+    section = _section("Transcripts of your sessions", items, chars=_TRANSCRIPTS_CHARS)
+    return _rendered(section, isolated=isolated)
 
 
-def _rendered(*sections: dict[str, Any]) -> str:
-    return render("history.md.j2", sections=sections)
+def _rendered(*sections: dict[str, Any], isolated: bool = False) -> str:
+    return render("history.md.j2", sections=sections, isolated=isolated)
 
 
 def _section(title: str, items: Sequence[Item], *, chars: int) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from campaign.model import SessionOutcome
@@ -14,7 +15,7 @@ from operators.claude.keys import Scrubber
 from operators.claude.meter import Meter
 from operators.claude.request import Offers, Standing, parameters
 from operators.claude.retries import Fault, Trouble, advice, classify, next_wait
-from operators.claude.troubles import trouble_of
+from operators.claude.troubles import told, trouble_of
 from operators.session import Session
 from operators.trace.recorder import TurnUsage
 
@@ -60,6 +61,14 @@ class NoAnswer:
 
 
 Asked: TypeAlias = Turn | Outgrown | NoAnswer
+
+
+class _CallFailedError(Exception):
+    """Something was raised by the SDK, or by what it stands on: its cause."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class Asking:
@@ -113,35 +122,55 @@ class Asking:
     async def _try(self, messages: Sequence[Mapping[str, Any]]) -> Turn | Trouble | NoAnswer:
         assembly = Assembly()
         began = self._session.now()
-        trouble: Trouble | None
+        failure: Exception | None = None
         try:
             await self._stream(messages, assembly)
         except asyncio.CancelledError:
             await self._interrupted(assembly)
             raise
-        except Exception as error:  # noqa: BLE001 - whatever the SDK and what it stands on raise
-            trouble = trouble_of(error)
-            if trouble is None:
-                words = f"the provider cannot be asked: {type(error).__name__}: {error}"
-                return self._no_answer(SessionOutcome.FAILED, words)
-        else:
-            turn = assembly.turn(latency_s=self._session.now() - began)
-            if turn.stop_reason is not None:
-                await self._complete(turn)
-                return turn
-            trouble = trouble_of(_unfinished(turn))
-        assert trouble is not None  # noqa: S101 - for the type checker
-        await self._broke_off(assembly.turn())
-        return trouble
+        except _CallFailedError as failed:
+            failure = failed.cause
+        except BrokenStreamError as broken:
+            failure = broken
+        turn = assembly.turn(latency_s=self._session.now() - began)
+        if failure is None and turn.stop_reason is not None:
+            await self._complete(turn)
+            return turn
+        await self._broke_off(turn)
+        failure = failure or _unfinished(turn)
+        # No operator is to be blamed for what is not in an answer: the campaign waits.
+        return trouble_of(failure) or self._no_answer(
+            SessionOutcome.UNAVAILABLE, f"the provider cannot be asked: {told(failure)}"
+        )
 
     async def _stream(self, messages: Sequence[Mapping[str, Any]], assembly: Assembly) -> None:
+        """Raises _CallFailedError or BrokenStreamError; what the session raises goes as it is."""
+        async with aclosing(self._events(messages)) as events:
+            async for event in events:
+                assembly.add(event)
+                if event["type"] == "message_start":
+                    await self._begun(assembly.turn())
+
+    async def _events(
+        self, messages: Sequence[Mapping[str, Any]]
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
         asked = parameters(self._standing, messages, self._offers)
         api = self._client.beta.messages if "betas" in asked else self._client.messages
-        async with await api.create(**asked) as events:
-            async for event in events:
-                assembly.add(event.to_dict())
+        try:
+            async with await api.create(**asked) as events:
+                async for event in events:
+                    yield event.to_dict()
+        except Exception as error:
+            raise _CallFailedError(error) from error
 
     # -- what is put on record ------------------------------------------------------------------
+
+    async def _begun(self, turn: Turn) -> None:
+        """What the question has cost is known before the answer is: it counts, come what may."""
+        usage = replace(turn.usage, output_tokens=turn.usage.output_tokens or 0)
+        if usage.input_tokens is not None:
+            so_far = self.meter.broken(usage, self._means.price(usage))
+            await self._session.spent(so_far.spend)
 
     async def _complete(self, turn: Turn) -> None:
         self._tell(turn)
@@ -164,6 +193,7 @@ class Asking:
     async def _broke_off(self, turn: Turn) -> None:
         """An answer that will never be whole has cost something all the same."""
         if turn.usage.input_tokens is not None:
+            self._session.trace.broken_off(turn.usage)
             self.meter = self.meter.broken(turn.usage, self._means.price(turn.usage))
             await self._session.spent(self.meter.spend)
 

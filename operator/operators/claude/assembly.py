@@ -22,6 +22,14 @@ _CUT = (
     "again with less in it, in several steps if need be."
 )
 _MALFORMED = "The arguments were not valid JSON, so it was not run. Call it again."
+#: texts without which a block is none
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "text": ("text",),
+    "thinking": ("thinking",),
+    "tool_use": ("id", "name"),
+}
+#: what is nested more deeply is nobody's honest call, and could not be sent back
+_MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,10 @@ class Assembly:
                 case "thinking" if not block.get("signature"):
                     # Cut before it was signed: the API would not take it back.
                     pass
+                case "text":
+                    blocks.append(block | {"text": whole(block["text"])})
+                case "thinking":
+                    blocks.append(block | {"thinking": whole(block["thinking"])})
                 case _:
                     blocks.append(block)
         return Turn(
@@ -117,12 +129,15 @@ class Assembly:
     def _add(self, event: Mapping[str, Any]) -> None:
         match event["type"]:
             case "message_start":
-                self._model = event["message"]["model"]
+                self._model = _text(event["message"], "model")
                 self._count(event["message"].get("usage"))
             case "content_block_start":
                 if event["index"] != len(self._blocks):
                     raise IndexError(event["index"])
-                self._blocks.append(dict(event["content_block"]))
+                block = dict(event["content_block"])
+                for name in _NEEDED.get(block["type"], ()):
+                    _text(block, name)
+                self._blocks.append(block)
             case "content_block_delta":
                 self._grow(event["index"], event["delta"])
             case "content_block_stop":
@@ -131,7 +146,7 @@ class Assembly:
                 self._stop_reason = event["delta"].get("stop_reason")
                 details = event["delta"].get("stop_details") or {}
                 said = details.get("explanation") or details.get("category")
-                self._explanation = said or ""
+                self._explanation = str(said or "")
                 self._count(event.get("usage"))
                 self._note_edits(event.get("context_management"))
             case _:
@@ -168,10 +183,7 @@ class Assembly:
         cut = index not in self._stopped or (last and self._stop_reason == "max_tokens")
         given: Any = None
         if raw.strip():
-            try:
-                given = json.loads(raw)
-            except ValueError:
-                given = None
+            given = _read(raw)
         elif not cut:
             given = block.get("input") or {}
         if isinstance(given, dict):
@@ -179,26 +191,64 @@ class Assembly:
         return Call(
             id=block["id"],
             tool=block["name"],
-            arguments=raw,
+            arguments=whole(raw),
             problem=_CUT if cut else _MALFORMED,
         )
 
     def _turn_usage(self, latency_s: float | None) -> TurnUsage:
         counted = self._usage
-        by_age = counted.get("cache_creation") or {}
-        in_5m = by_age.get("ephemeral_5m_input_tokens")
-        in_1h = by_age.get("ephemeral_1h_input_tokens")
-        created = counted.get("cache_creation_input_tokens")
+        by_age = counted.get("cache_creation")
+        if not isinstance(by_age, Mapping):
+            by_age = {}
+        in_5m = _number(by_age, "ephemeral_5m_input_tokens")
+        in_1h = _number(by_age, "ephemeral_1h_input_tokens")
+        created = _number(counted, "cache_creation_input_tokens")
         if in_5m is None and in_1h is None and created is not None:
             # Not told apart: five minutes is what was asked for.
             in_5m, in_1h = created, 0
         return TurnUsage(
             model=self._model,
-            input_tokens=counted.get("input_tokens"),
-            output_tokens=counted.get("output_tokens"),
-            cache_read_tokens=counted.get("cache_read_input_tokens"),
+            input_tokens=_number(counted, "input_tokens"),
+            output_tokens=_number(counted, "output_tokens"),
+            cache_read_tokens=_number(counted, "cache_read_input_tokens"),
             cache_creation_5m_tokens=in_5m,
             cache_creation_1h_tokens=in_1h,
             latency_s=latency_s,
             stop_reason=self._stop_reason or "",
         )
+
+
+def whole(text: str) -> str:
+    """With the halves of characters that came in two pieces put together, and no others."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _read(raw: str) -> Any:
+    """What can be sent back as it was meant; None: nothing can."""
+    try:
+        given = json.loads(raw)
+        if _is_deep(given, _MAX_DEPTH):
+            return None
+        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return given
+
+
+def _is_deep(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deep(each, levels - 1) for each in inner)
+
+
+def _text(of: Mapping[str, Any], name: str) -> str:
+    """Raises KeyError or TypeError: there is none."""
+    if not isinstance(text := of[name], str):
+        raise TypeError(name)
+    return text
+
+
+def _number(of: Mapping[str, Any], name: str) -> int | None:
+    count = of.get(name)
+    return count if isinstance(count, int) and not isinstance(count, bool) else None

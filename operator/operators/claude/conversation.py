@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from operators.claude.assembly import Turn
+from operators.claude.assembly import Turn, whole
 
 Block: TypeAlias = Mapping[str, Any]
 
@@ -17,7 +17,7 @@ _DIGEST_CHARS = 24_000
 
 
 def text_block(text: str) -> Block:
-    return {"type": "text", "text": text}
+    return {"type": "text", "text": whole(text)}
 
 
 class Conversation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
 from campaign.model import Provider, SessionOutcome, SessionResult
@@ -14,6 +14,7 @@ from operators.claude.keys import Scrubber
 from operators.claude.request import Offers, Standing
 from operators.claude.settings import ClaudeSettings
 from operators.claude.shift import Shift
+from operators.claude.troubles import told
 from operators.session import Session
 
 
@@ -23,6 +24,9 @@ class ClaudeDriver:
     `connect` makes a client of the SDK's; each session has its own. `secret` is the key that never
     shows in what is put on record.
     """
+
+    #: the toolbox traces its calls
+    traces_itself = False
 
     def __init__(
         self,
@@ -44,13 +48,14 @@ class ClaudeDriver:
 
     async def drive(self, session: Session) -> SessionResult:
         """Until it is resolved, given up, or nothing more can be had of the provider."""
-        try:
-            connected = self._connect()
-        except Exception as problem:  # noqa: BLE001 - what the SDK says of a missing region and such
-            words = f"the provider cannot be reached: {type(problem).__name__}: {problem}"
-            reason = self._means.scrubber.clean(words)
-            return SessionResult(outcome=SessionOutcome.FAILED, reason=reason)
-        async with connected as client:
+        async with AsyncExitStack() as connected:
+            try:
+                client = await connected.enter_async_context(self._connect())
+            except Exception as problem:  # noqa: BLE001 - such as a region that is missing
+                words = f"the provider cannot be reached: {told(problem)}"
+                reason = self._means.scrubber.clean(words)
+                # Nothing was asked yet: no operator is to be blamed, the campaign waits.
+                return SessionResult(outcome=SessionOutcome.UNAVAILABLE, reason=reason)
             standing = Standing(
                 model=self._model,
                 effort=session.options.effort,

@@ -22,8 +22,8 @@ from operators.claude.settings import DEFAULT_MODEL, ClaudeSettings
 #: a module that the provider's extra brings along
 _BROUGHT_ALONG: Mapping[Provider, str] = {"bedrock": "boto3", "vertex": "google.auth"}
 _EXAMPLES: Mapping[Provider, str] = {
-    "bedrock": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-    "vertex": "claude-sonnet-4-5@20250929",
+    "bedrock": "global.anthropic.claude-opus-5",
+    "vertex": "claude-opus-5",
 }
 _CONNECT_S, _WRITE_S = 10.0, 60.0
 

@@ -11,9 +11,8 @@ from operators.claude.calls import Result, run_calls
 from operators.claude.conversation import Block, Conversation, text_block
 from operators.claude.settings import ClaudeSettings
 from operators.claude.turns import AskAgain, GiveUp, Pace, RunCalls, Say, StartOver, decide
-from operators.session import Session
+from operators.session import Session, said_by_a_person
 
-_FROM_A_PERSON = "A person who watches this session says:\n"
 _ANEW = (
     "Your conversation had outgrown its context window, so it begins anew here. The files, "
     "the database and the deployments are as you left them. This is what you did so far, from "
@@ -73,7 +72,7 @@ class Shift:
         if not self._outgoing:
             return
         for text in self._heard:
-            self._say(_FROM_A_PERSON + text)
+            self._say(said_by_a_person(text))
         self._heard = []
         self._conversation.told(self._outgoing)
         self._outgoing = []

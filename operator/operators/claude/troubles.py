@@ -13,10 +13,12 @@ from operators.claude.retries import Trouble
 
 #: of a page that some proxy answered with
 _SHOWN_CHARS = 200
+#: of what an exception says
+_TOLD_CHARS = 500
 
 
 def trouble_of(error: Exception) -> Trouble | None:
-    """None: it is none of the provider's."""
+    """None: it is not of the API, and the same again would end the same (no credentials, say)."""
     match error:
         case anthropic.APIStatusError():
             return Trouble(
@@ -38,8 +40,18 @@ def trouble_of(error: Exception) -> Trouble | None:
             return Trouble(status=None, type="", message=f"the answer was cut: {error}")
         case json.JSONDecodeError() | UnicodeDecodeError():
             return Trouble(status=None, type="", message="the answer was cut: it is no JSON")
+        case ConnectionError() | TimeoutError():
+            return Trouble(status=None, type="", message=f"no connection: {told(error)}")
+        # Google's say so themselves, such as when a token could not be had this time.
+        case _ if getattr(error, "retryable", False) is True:
+            return Trouble(status=None, type="", message=told(error))
         case _:
             return None
+
+
+def told(error: Exception) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_TOLD_CHARS]}"
 
 
 def _message(error: anthropic.APIStatusError) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from campaign.model import is_adapter_file
 from chaos_profiles.document import read_document
 from chaos_profiles.problems import ProfileError, did_you_mean
 from chaos_profiles.validation import validate
@@ -161,7 +162,7 @@ def load_adapter(agent: str) -> AgentAdapter:
     Raises:
         AdapterError: there is none, or what is wrong with it.
     """
-    if "/" in agent or agent.endswith((".yaml", ".yml")):
+    if is_adapter_file(agent):
         return read_adapter(Path(agent))
     if agent not in preset_names():
         raise AdapterError(

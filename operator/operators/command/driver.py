@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from campaign.model import SessionOutcome, SessionResult
 from operators.command.adapter import AgentAdapter
 from operators.command.mcp_server import ToolServer
@@ -26,6 +28,7 @@ from operators.command.streams import PARSERS, TELLS_CALLS
 from operators.command.template import fill, fill_arguments
 from operators.command.transcript import Transcript
 from operators.session import Session
+from operators.toolbox.seen_through import seen_through
 from operators.trace.cost import NoPrices, Pricing
 
 #: how often the budgets are looked at while the agent says nothing
@@ -35,10 +38,15 @@ _FAREWELL_S = 20.0
 #: Linux takes no longer argument than 128 KiB
 _ARGUMENT_BYTES = (128 << 10) - 1
 #: an agent that writes more on its standard output than this is broken, or means harm
-_OUTPUT_CHARS = 256 << 20
+_OUTPUT_CHARS = 64 << 20
+_OUTPUT_LINES = 100_000
+#: so many lines are read before others get their turn
+_LINES_AT_ONCE = 200
 
 #: a key that was refused so often in a row is not tried again; some agents would for minutes
 _REFUSALS = 3
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +108,7 @@ class _Run:
         self._patience = patience
         self._session = session
         self._clock = clock
-        self._tools = ToolServer(session, clock=clock)
+        self._tools = ToolServer(session, clock=clock, keeps=adapter.output in TELLS_CALLS)
         self._transcript = Transcript(
             trace=session.trace,
             answers=self._tools,
@@ -112,29 +120,54 @@ class _Run:
         self._api: ApiAnswer | None = None
         self._over_budget = ""
         self._ended_because = ""
-        self._written = 0
+        self._key_refused = ""
+        self._chars = 0
+        self._lines = 0
         self._refused = 0
+        #: there is something to look at before the next look is due
+        self._woken = asyncio.Event()
 
     async def drive(self) -> SessionResult:
         if problem := self._unfit():
-            return SessionResult(outcome=SessionOutcome.FAILED, reason=problem)
+            return SessionResult(outcome=SessionOutcome.UNAVAILABLE, reason=problem)
         launch = Launch(
             adapter=self._adapter,
             fill=self._fill,
             serve_tools=self._tools.serve,
             may_not_call=self._may_not_call,
             answered=self._answered,
+            noted=self._transcript.note,
             base_url=self._session.options.base_url,
         )
         self._session.trace.user_message(_whole(self._session))
         try:
-            async with self._runner.run(launch) as agent:
-                left = await self._follow(agent)
+            left = await self._whole_run(launch)
         except RunnerError as error:
-            return SessionResult(outcome=SessionOutcome.FAILED, reason=str(error))
-        finally:
-            self._transcript.close()
+            # No operator is to be blamed for what is not installed or set: the campaign waits.
+            spend = self._transcript.spend
+            outcome = SessionOutcome.UNAVAILABLE
+            return SessionResult(outcome=outcome, reason=str(error), spend=spend)
         return await self._result(left)
+
+    async def _whole_run(self, launch: Launch) -> Exit:
+        """Until nothing of it is left; what it spent is on record however that comes about."""
+        try:
+            try:
+                async with self._runner.run(launch) as agent:
+                    return await self._follow(agent)
+            finally:
+                # The last calls of the model are counted when the agent has gone.
+                self._transcript.close()
+        except BaseException:
+            await self._keep_spend()
+            raise
+
+    async def _keep_spend(self) -> None:
+        """Nobody can be told when it cannot be kept: why the session ends is told."""
+        try:
+            await seen_through(self._session.spent(self._transcript.spend))
+        except Exception as error:  # noqa: BLE001 - such as a campaign that is over
+            log.warning("spend_not_kept", reason=repr(error))
 
     def _unfit(self) -> str:
         provider = self._session.options.provider
@@ -172,54 +205,71 @@ class _Run:
     async def _follow(self, agent: AgentProcess) -> Exit:
         """Read it while looking at the budgets, also when it says nothing."""
         reading = asyncio.create_task(self._read(agent), name="agent-output")
+        reading.add_done_callback(lambda _: self._woken.set())
         resolved_at: float | None = None
         try:
             while not reading.done():
-                await asyncio.wait({reading}, timeout=self._patience.look_s)
+                await self._look()
                 if self._session.resolved and resolved_at is None:
                     resolved_at = self._clock()
                 if self._must_end(resolved_at):
                     break
             if reading.done():
                 reading.result()
-            by_itself = reading.done() and not self._ended_because
+            by_itself = reading.done() and not self._told_to_end
             return await agent.end(patience_s=self._patience.exit_s if by_itself else 0.0)
         finally:
             reading.cancel()
             with suppress(asyncio.CancelledError):
                 await reading
 
+    async def _look(self) -> None:
+        """Wait until there is something to look at; put on record what was spent."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.look_s):
+                await self._woken.wait()
+        self._woken.clear()
+        await self._session.spent(self._transcript.spend)
+
     def _must_end(self, resolved_at: float | None) -> bool:
         if resolved_at is not None:
             return self._clock() - resolved_at >= self._patience.farewell_s
         self._over_budget = self._over_budget or self._session.over_budget()
-        return bool(self._over_budget or self._ended_because or self._tools.failure)
+        return bool(self._over_budget or self._told_to_end or self._tools.failure)
+
+    @property
+    def _told_to_end(self) -> bool:
+        return bool(self._ended_because or self._key_refused)
 
     async def _read(self, agent: AgentProcess) -> None:
         while (line := await agent.line()) is not None:
-            self._written += len(line)
-            if self._written > _OUTPUT_CHARS:
-                self._ended_because = f"the agent wrote more than {_OUTPUT_CHARS >> 20} MiB"
+            self._chars += len(line)
+            self._lines += 1
+            if self._chars > _OUTPUT_CHARS or self._lines > _OUTPUT_LINES:
+                most = f"{_OUTPUT_CHARS >> 20} MiB or {_OUTPUT_LINES:,} lines"
+                self._ended_because = f"the agent wrote more than {most}"
                 return
-            before = self._transcript.spend
             for record in self._parse(line):
                 self._transcript.take(record)
-            if (spend := self._transcript.spend) != before:
-                await self._session.spent(spend)
+            self._session.count(self._transcript.spend)
+            if self._lines % _LINES_AT_ONCE == 0:
+                # Lines that are there already are read without ever waiting.
+                await asyncio.sleep(0)
 
     def _may_not_call(self) -> str:
-        """The relay asks before each call of the model."""
-        if self._session.resolved:
-            return ""
+        """The relay asks before each call of the model, also of one that only says farewell."""
         self._over_budget = self._over_budget or self._session.over_budget()
         return self._over_budget
 
     def _answered(self, answer: ApiAnswer) -> None:
+        """The budgets know at once: an agent may call its model without a word to us."""
         self._api = answer
         self._transcript.heard(answer)
+        self._session.count(self._transcript.spend)
         self._refused = self._refused + 1 if answer.status in REFUSED_KEY else 0
         if self._refused >= _REFUSALS:
-            self._ended_because = refused_key(answer)
+            self._key_refused = refused_key(answer)
+        self._woken.set()
 
     async def _result(self, left: Exit) -> SessionResult:
         spend = self._transcript.spend
@@ -235,6 +285,7 @@ class _Run:
                 last_words=self._transcript.last_words,
                 over_budget=self._over_budget,
                 ended_because=self._ended_because,
+                key_refused=self._key_refused,
             )
         )
         return SessionResult(outcome=verdict.outcome, reason=verdict.reason, spend=spend)

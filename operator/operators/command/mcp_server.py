@@ -7,15 +7,17 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mcp_types
 import uvicorn
+from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
+from starlette.requests import Request
 
-from operators.session import Session
+from operators.session import Session, said_by_a_person
 from operators.toolbox.answer import Answer
 
 #: as the agent sees the server: its tools are called after it
@@ -29,6 +31,7 @@ _MAX_SESSIONS = 16
 _MAX_CONNECTIONS = 32
 #: what went wrong is none of the agent's business
 _FAILED = Answer(text="the tool failed for a reason that is none of yours", is_error=True)
+_LEFT = Answer(text="the agent did not wait for the answer", is_error=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,17 @@ class Done:
 class ToolServer:
     """Serves the tools of one session, and remembers each answer until the trace takes it."""
 
-    def __init__(self, session: Session, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        session: Session,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        keeps: bool = True,
+    ) -> None:
+        """`keeps`: answers are remembered; not when the toolbox tells the trace of them."""
         self._session = session
         self._clock = clock
+        self._keeps = keeps
         self._done: list[Done] = []
         #: a tool failed for no fault of the agent's: the session is over, and says so
         self.failure: Exception | None = None
@@ -89,6 +100,11 @@ class ToolServer:
                 return self._done.pop(number)
         return None
 
+    def untold(self) -> Sequence[Done]:
+        """All that was not taken, the oldest first; it is taken then."""
+        untold, self._done = self._done, []
+        return untold
+
     async def _list(self, _context: object, _params: object) -> mcp_types.ListToolsResult:
         return mcp_types.ListToolsResult(
             tools=[
@@ -102,32 +118,40 @@ class ToolServer:
         )
 
     async def _call(
-        self, _context: object, params: mcp_types.CallToolRequestParams
+        self,
+        context: ServerRequestContext[Any, Any],
+        params: mcp_types.CallToolRequestParams,
     ) -> mcp_types.CallToolResult:
-        arguments = params.arguments or {}
-        call = _call_id(params.meta)
+        answer = await self._answer(params)
+        # A message that was handed to a caller who has left would be heard by nobody.
+        said = () if await _has_left(context) else await self._session.messages()
+        for text in said:
+            self._session.trace.user_message(text)
+        return _result(answer, *map(said_by_a_person, said))
+
+    async def _answer(self, params: mcp_types.CallToolRequestParams) -> Answer:
+        """What the tool says; remembered however the call ends."""
+        arguments, call = params.arguments or {}, _call_id(params.meta)
         began = self._clock()
+        answer = _LEFT
         try:
             answer = await self._session.tools.call(params.name, arguments, call=call)
         except Exception as problem:  # noqa: BLE001 - raised again by whoever runs the session
             self.failure = self.failure or problem
-            return _result(_FAILED)
-        self._done.append(
-            Done(
-                call=call,
-                tool=params.name,
-                arguments=arguments,
-                answer=answer,
-                duration_s=self._clock() - began,
-            )
-        )
-        return _result(answer, *[text async for text in self._messages()])
-
-    async def _messages(self) -> AsyncIterator[str]:
-        """What people said meanwhile: an agent that runs by itself hears of it with an answer."""
-        for text in await self._session.messages():
-            self._session.trace.user_message(text)
-            yield f"Message from your team: {text}"
+            answer = _FAILED
+        finally:
+            if self._keeps:
+                duration_s = self._clock() - began
+                self._done.append(
+                    Done(
+                        call=call,
+                        tool=params.name,
+                        arguments=arguments,
+                        answer=answer,
+                        duration_s=duration_s,
+                    )
+                )
+        return answer
 
 
 class _Server(uvicorn.Server):
@@ -143,6 +167,12 @@ def _result(answer: Answer, *also: str) -> mcp_types.CallToolResult:
     return mcp_types.CallToolResult(
         content=[mcp_types.TextContent(text=text) for text in texts], is_error=answer.is_error
     )
+
+
+async def _has_left(context: ServerRequestContext[Any, Any]) -> bool:
+    """Whoever called is gone, as far as the transport can tell."""
+    request = context.request
+    return isinstance(request, Request) and await request.is_disconnected()
 
 
 def _call_id(meta: Any) -> str:

@@ -11,8 +11,13 @@ from operators.command.runner import ApiAnswer, Exit
 #: statuses
 REFUSED_KEY = frozenset({401, 403})
 #: the provider is busy, or has no more for us for now
-_BUSY = frozenset({408, 429, 529})
+_BUSY = frozenset({408, 409, 424, 425, 429, 529})
 _SERVER_ERRORS = range(500, 600)
+#: the request, the account or the address is wrong, and whoever set it up has to see to it
+_NOT_ACCEPTED = range(400, 500)
+#: the conversation has outgrown the model: that is the agent's own affair
+_TOO_LARGE = 413
+_TOO_LONG = ("prompt is too long", "exceed context limit", "input is too long", "context window")
 
 _SHOWN_CHARS = 600
 
@@ -32,6 +37,8 @@ class Ending:
     over_budget: str = ""
     #: why it was ended by us for another reason
     ended_because: str = ""
+    #: the model's API refuses our key, again and again
+    key_refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,8 @@ def judge(ending: Ending) -> Verdict:
         return Verdict(outcome=SessionOutcome.RESOLVED)
     if ending.over_budget:
         return Verdict(outcome=SessionOutcome.BUDGET_SPENT, reason=ending.over_budget)
+    if ending.key_refused:
+        return Verdict(outcome=SessionOutcome.UNAVAILABLE, reason=ending.key_refused)
     if ending.ended_because:
         return Verdict(outcome=SessionOutcome.FAILED, reason=ending.ended_because)
     if ending.finished is not None and ending.finished.over_budget:
@@ -72,17 +81,29 @@ def _is_broken(ending: Ending) -> bool:
 
 
 def _broken(ending: Ending) -> Verdict:
-    status = _api_status(ending)
     words = _error_words(ending)
-    if status in REFUSED_KEY:
-        return Verdict(outcome=SessionOutcome.FAILED, reason=_refused(status, words))
-    if status is not None and (status in _BUSY or status in _SERVER_ERRORS or status == 0):
-        answered = f"answers {status}" if status else "cannot be reached"
-        reason = f"the model's API {answered}: {words}"
-        return Verdict(outcome=SessionOutcome.UNAVAILABLE, reason=reason)
+    if trouble := _trouble(_api_status(ending), words):
+        # No operator is to be blamed for it: the campaign waits.
+        return Verdict(outcome=SessionOutcome.UNAVAILABLE, reason=trouble)
     code = ending.exit.code
     how = f"ended with exit code {code}" if code >= 0 else f"was ended by signal {-code}"
     return Verdict(outcome=SessionOutcome.FAILED, reason=f"the agent {how}: {words}")
+
+
+def _trouble(status: int | None, words: str) -> str:
+    """What is the matter with the model's API; empty: nothing."""
+    if status is None:
+        return ""
+    if status == 0:
+        return f"the model's API cannot be reached: {words}"
+    if status in REFUSED_KEY:
+        return _refused(status, words)
+    if status in _BUSY or status in _SERVER_ERRORS:
+        return f"the model's API answers {status}: {words}"
+    outgrown = status == _TOO_LARGE or any(known in words.lower() for known in _TOO_LONG)
+    if status in _NOT_ACCEPTED and not outgrown:
+        return f"the model's API did not accept the request ({status}): {words}"
+    return ""
 
 
 def _api_status(ending: Ending) -> int | None:

@@ -49,7 +49,9 @@ class ApiAnswer:
     #: the answer's own id; empty: there was none
     message: str = ""
     model: str = ""
-    #: None: the protocol is not one that is counted
+    #: the model has answered, to its end
+    is_turn: bool = False
+    #: None: unknown, such as when the protocol is not one that is counted
     tokens: Tokens | None = None
     #: from the request to the last byte, seconds
     latency_s: float = 0.0
@@ -70,6 +72,8 @@ class Launch:
     #: asked before each call of the model: why it may not be made; empty: it may
     may_not_call: Callable[[], str]
     answered: Callable[[ApiAnswer], None]
+    #: told what else is to be known of calls of the model: one that was not let through, and why
+    noted: Callable[[str], None]
     #: instead of the adapter's own
     base_url: str | None = None
 

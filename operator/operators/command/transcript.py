@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,12 +26,19 @@ from operators.trace.recorder import Recorder, TurnUsage
 
 #: pieces of one text that are put together; more than that is another text
 _JOINED_CHARS = 20_000
+#: remarks of one session; more are only counted
+_REMARKS = 1_000
+#: a price table and an agent's own may differ by what rounding makes
+_SAME = 1.001
 
 
 class Answers(Protocol):
     """What our tools answered (`ToolServer`): better than an agent's own word for it."""
 
     def take(self, call: str, tool: str, arguments: Mapping[str, Any]) -> Done | None: ...
+
+    def untold(self) -> Sequence[Done]:
+        """All that was not taken; it is taken then."""
 
 
 @dataclass(kw_only=True)
@@ -64,12 +71,17 @@ class Transcript:
     finished: Finished | None = None
     #: the last that the model said
     last_words: str = ""
-    turns: int = 0
+    _told_turns: int = 0
+    _heard_turns: int = 0
+    #: the model has answered, and nobody knows how much
+    _uncounted: bool = False
+    _remarks: int = 0
     _model: str = ""
     _turn: _Turn | None = None
     _seen: set[str] = field(default_factory=set)
     _pieces: list[str] = field(default_factory=list)
     _calls: dict[str, Called] = field(default_factory=dict)
+    _told_calls: set[str] = field(default_factory=set)
     _called_at: dict[str, float] = field(default_factory=dict)
     _api: dict[str, ApiAnswer] = field(default_factory=dict)
     _costs: list[float | None] = field(default_factory=list)
@@ -82,8 +94,16 @@ class Transcript:
             self._counted = (self._counted or Tokens()) + answer.tokens
             turn = _Turn(message=answer.message, model=answer.model)
             self._costs.append(self.prices.cost(_usage(turn, answer, answer.tokens, None)).usd)
+        elif answer.is_turn:
+            self._uncounted = True
         if answer.message:
             self._api[answer.message] = answer
+        self._heard_turns += answer.is_turn
+
+    @property
+    def turns(self) -> int:
+        """What the agent tells of, or what went by the relay when that is more."""
+        return max(self._told_turns, self._heard_turns)
 
     @property
     def tokens(self) -> Tokens | None:
@@ -95,26 +115,43 @@ class Transcript:
     @property
     def spend(self) -> Spend:
         tokens = self.tokens
+        told = self.finished is not None and self.finished.tokens is not None
+        known = tokens is not None and (told or not self._uncounted)
         return Spend(
             turns=self.turns,
-            tokens=None if tokens is None else tokens.total,
+            tokens=tokens.total if tokens is not None and known else None,
             usd=self._usd,
         )
 
     @property
     def _usd(self) -> float | None:
-        """The agent's word at its end; until then what the relay saw, if all of it has a price."""
-        if self.finished is not None and self.finished.usd is not None:
-            return self.finished.usd
-        known = [cost for cost in self._costs if cost is not None]
-        return sum(known) if known and len(known) == len(self._costs) else None
+        """What the relay saw, if all of it has a price; the agent's word when that is more."""
+        reported = None if self.finished is None else self.finished.usd
+        if reported is None:
+            return self._priced if self._all_priced else None
+        return max(reported, self._priced)
+
+    @property
+    def _priced(self) -> float:
+        return sum(cost for cost in self._costs if cost is not None)
+
+    @property
+    def _all_priced(self) -> bool:
+        return bool(self._costs) and None not in self._costs and not self._uncounted
+
+    @property
+    def _believed_usd(self) -> float | None:
+        """The agent's word for the whole run, unless what the relay saw costs more."""
+        reported = None if self.finished is None else self.finished.usd
+        belied = reported is None or (self._all_priced and self._priced > reported * _SAME)
+        return None if belied else reported
 
     def take(self, record: Record) -> None:
         match record:
             case Began():
                 self._model = record.model or self._model
                 if record.note:
-                    self.trace.remark(record.note)
+                    self.note(record.note)
             case Said():
                 self._said(record)
             case Thought():
@@ -128,7 +165,7 @@ class Transcript:
                 self._flush()
                 self.finished = record
             case Noted():
-                self.trace.remark(record.text)
+                self.note(record.text)
 
     def close(self) -> None:
         """Tell the last turn, with all that was spent and not told yet."""
@@ -140,10 +177,29 @@ class Transcript:
             self._tell(_Turn(message="", model=self._model), also=left)
         self._turn = None
         for called in self._calls.values():
-            self.trace.remark(
-                f"{self._name(called)} ({called.call}) was called, and never answered"
-            )
+            self.note(f"{self._name(called)} ({called.call}) was called, and never answered")
         self._calls.clear()
+        self._tell_untold()
+        if self._remarks > _REMARKS:
+            self.trace.remark(f"{self._remarks - _REMARKS} more remarks were left out")
+
+    def _tell_untold(self) -> None:
+        """An agent that does not speak of a call of our tools has made it all the same."""
+        untold = self.answers.untold()
+        if untold:
+            self.trace.remark(f"the agent did not tell of {len(untold)} calls, which follow")
+        for number, done in enumerate(untold, start=1):
+            call = done.call if done.call and done.call not in self._told_calls else ""
+            call = call or f"untold-{number}"
+            self._told_calls.add(call)
+            self.trace.tool_use(call, done.tool, done.arguments)
+            self.trace.tool_result(call, done.tool, done.answer, duration_s=done.duration_s)
+
+    def note(self, text: str) -> None:
+        """A remark; there may be any number of them."""
+        self._remarks += 1
+        if self._remarks <= _REMARKS:
+            self.trace.remark(text)
 
     def _said(self, record: Said) -> None:
         if not record.piece:
@@ -159,6 +215,7 @@ class Transcript:
         self._part_of(record.message, record.model)
         self._flush()
         self._calls[record.call] = record
+        self._told_calls.add(record.call)
         self._called_at[record.call] = self.clock()
         self.trace.tool_use(record.call, self._name(record), record.arguments)
 
@@ -166,7 +223,7 @@ class Transcript:
         self._flush()
         called = self._calls.pop(record.call, None)
         if called is None:
-            self.trace.remark(f"a result of a call that was never made: {record.call}")
+            self.note(f"a result of a call that was never made: {record.call}")
             return
         if self._turn is not None:
             self._turn.answered = True
@@ -188,7 +245,7 @@ class Transcript:
             self._tell(turn)
         self._turn = _Turn(message=message, model=self._model)
         if not message or message not in self._seen:
-            self.turns += 1
+            self._told_turns += 1
         self._seen.add(message)
 
     def _flush(self) -> None:
@@ -208,7 +265,7 @@ class Transcript:
             rest = also.beyond(tokens or Tokens())
             tokens = rest if tokens is None else tokens + rest
             tokens = tokens if tokens.total else None
-            usd = None if self.finished is None else self.finished.usd
+            usd = self._believed_usd
         self.trace.turn(_usage(turn, api, tokens, usd))
 
     def _name(self, called: Called) -> str:

@@ -19,6 +19,8 @@ class ExternalDriver:
     """Waits; all the work is done by whoever takes the ticket, through the same tools."""
 
     seats: Seats
+    #: the toolbox traces its calls
+    traces_itself: bool = False
 
     async def drive(self, session: Session) -> SessionResult:
         briefing = session.briefing

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from campaign.model import OperatorOptions
 from operators.session import ToolSpec
-from operators.toolbox.catalogue import TOOLS, spec
+from operators.toolbox.catalogue import offered, spec
 
 
 def expected_tools(options: OperatorOptions) -> Sequence[ToolSpec]:
     """Of a session with all instruments, as every campaign's has."""
-    return tuple(spec(tool) for tool in TOOLS if options.plan_mode or not tool.plan_mode_only)
+    return tuple(spec(tool) for tool in offered(options))

@@ -56,8 +56,8 @@ class Place(Protocol):
 class Seat(Protocol):
     """One session at work. It also is the toolbox's `Approvals`."""
 
-    async def ask(self, tool: str, arguments: Mapping[str, Any]) -> Decision:
-        """Waits for a person's answer, however long that takes."""
+    async def ask(self, approval: str, tool: str, arguments: Mapping[str, Any]) -> Decision:
+        """Waits for a person's answer, however long that takes; see `Approvals`."""
 
     async def messages(self) -> Sequence[str]:
         """What people have said since the last time; see `Session.messages`."""

@@ -2,14 +2,12 @@
 
 from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Approvals, Decision
-from operators.toolbox.catalogue import TOOL_NAMES
 from operators.toolbox.equipment import Deployer, Desk, Equipment, Sandbox, Workspace
 from operators.toolbox.errors import ToolError
 from operators.toolbox.instruments import Instruments, Shell
 from operators.toolbox.toolbox import Toolbox
 
 __all__ = [
-    "TOOL_NAMES",
     "Answer",
     "Approvals",
     "Decision",

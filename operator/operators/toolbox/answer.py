@@ -15,5 +15,7 @@ class Answer:
     exit_code: int | None = None
     #: what the call changed in the workspace, as a unified diff
     diff: str = ""
+    #: it says so itself: not all of the change is in it
+    diff_cut: bool = False
     #: the ticket is closed: no tool works any more
     ends_session: bool = False

@@ -18,4 +18,5 @@ class Decision:
 class Approvals(Protocol):
     """The way to that person; waits for as long as it takes."""
 
-    async def ask(self, tool: str, arguments: Mapping[str, Any]) -> Decision: ...
+    async def ask(self, approval: str, tool: str, arguments: Mapping[str, Any]) -> Decision:
+        """`approval` is the name that the question has on record."""

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import structlog
+
 from campaign.model import ApprovalAnswered, ApprovalAsked
-from operators.toolbox.approvals import Approvals
+from operators.toolbox.approvals import Approvals, Decision
 from operators.toolbox.bounds import head
-from operators.toolbox.calls import JOURNALED_CHARS, Call
+from operators.toolbox.calls import Call
 from operators.toolbox.errors import ToolError
+from operators.toolbox.seen_through import seen_through
 from operators.toolbox.tool import Work
+
+log = structlog.get_logger(__name__)
 
 _FILE = re.compile(r"^(?=diff --git )", re.MULTILINE)
 _MIN_FILE_CHARS = 400
+_LEFT = "the call ended before anybody answered"
 
 
 class Approving:
@@ -39,7 +46,7 @@ class Approving:
                 f"{call.tool}: it needs a person's approval, and in this session there is nobody "
                 "to ask: go on without it"
             )
-        asked = call.kept(chars=JOURNALED_CHARS)
+        asked = call.kept
         if shown is not None:
             asked |= await shown()
         self._asked += 1
@@ -54,7 +61,18 @@ class Approving:
                 arguments=asked,
             )
         )
-        decision = await self._approvals.ask(call.tool, asked)
+        try:
+            decision = await self._approvals.ask(approval, call.tool, asked)
+        except asyncio.CancelledError:
+            await self._unanswered(approval)
+            raise
+        await self._answered(approval, decision)
+        if not decision.granted:
+            said = f": {decision.reason}" if decision.reason.strip() else ", without a reason"
+            raise ToolError(f"{call.tool}: a person refused it{said}. Nothing was done.")
+
+    async def _answered(self, approval: str, decision: Decision) -> None:
+        work = self._work
         await work.desk.record(
             ApprovalAnswered(
                 **work.whose,
@@ -64,9 +82,13 @@ class Approving:
                 reason=decision.reason,
             )
         )
-        if not decision.granted:
-            said = f": {decision.reason}" if decision.reason.strip() else ", without a reason"
-            raise ToolError(f"{call.tool}: a person refused it{said}. Nothing was done.")
+
+    async def _unanswered(self, approval: str) -> None:
+        """Whatever interrupts; nobody can be told when it cannot be kept."""
+        try:
+            await seen_through(self._answered(approval, Decision(granted=False, reason=_LEFT)))
+        except Exception as error:  # noqa: BLE001 - such as a campaign that is over
+            log.info("approval_not_kept", approval=approval, reason=repr(error))
 
 
 def for_people(diff: str, limit: int) -> str:

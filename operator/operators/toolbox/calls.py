@@ -17,8 +17,6 @@ from operators.toolbox.tool import Deed, Effect, Work
 JOURNALED_CHARS = 100_000
 #: more than this of a result is not journaled
 RESULT_CHARS = 20_000
-#: a trace holds whole edits: they may be played again
-TRACED_CHARS = 2_000_000
 _NAME_CHARS = 100
 
 
@@ -33,10 +31,11 @@ class Call:
     #: what it has done so far
     deed: Deed
 
-    def kept(self, *, chars: int) -> dict[str, Any]:
-        """Its arguments, each text of at most `chars` characters, and all of a few times that."""
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Its arguments as they go on record: each text bounded, and all of them together."""
         sent = self.arguments if isinstance(self.arguments, Mapping) else {"": self.arguments}
-        kept: dict[str, Any] = bounded(sent, chars=chars)
+        kept: dict[str, Any] = bounded(sent, chars=JOURNALED_CHARS)
         return kept
 
 
@@ -95,18 +94,19 @@ class Turns:
 
 def action(work: Work, call: Call, answer: Answer, *, duration_s: float) -> ActionTaken:
     """What the journal keeps of a call."""
-    diff = head(plain(answer.diff or call.deed.diff), JOURNALED_CHARS)
+    diff = plain(answer.diff or call.deed.diff)
     exit_code = call.deed.exit_code if answer.exit_code is None else answer.exit_code
     return ActionTaken(
         **work.whose,
         at=work.desk.now(),
         tool=call.tool,
-        arguments=call.kept(chars=JOURNALED_CHARS),
+        arguments=call.kept,
         result=head(answer.text, RESULT_CHARS),
         is_error=answer.is_error,
         duration_s=duration_s,
         edit=bool(diff),
         call=call.id,
         exit_code=exit_code,
-        diff=diff,
+        diff=head(diff, JOURNALED_CHARS),
+        diff_cut=answer.diff_cut or len(diff) > JOURNALED_CHARS,
     )

@@ -1,9 +1,11 @@
-"""All tools, in the order in which they are offered."""
+"""All tools, in the order in which they are offered: that of `campaign.model.TOOL_NAMES`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from campaign.model import OperatorOptions
 from operators.session import ToolSpec
 from operators.toolbox import deployments, files, http, logs, metrics, shell, sql, ticket
 from operators.toolbox.arguments import schema
@@ -27,8 +29,19 @@ TOOLS: tuple[Tool[Any], ...] = (
     ticket.RESOLVE,
 )
 
-#: what may be named where a tool is named, such as in `OperatorOptions.approve`
-TOOL_NAMES: tuple[str, ...] = tuple(tool.name for tool in TOOLS)
+
+def offered(
+    options: OperatorOptions, *, instruments: bool = True, shell: bool = True
+) -> Sequence[Tool[Any]]:
+    """Those that a session has, by what it has the means for."""
+    lacking = {
+        name for name, there in (("instruments", instruments), ("shell", shell)) if not there
+    }
+    return tuple(
+        tool
+        for tool in TOOLS
+        if tool.needs not in lacking and (options.plan_mode or not tool.plan_mode_only)
+    )
 
 
 def spec(tool: Tool[Any]) -> ToolSpec:

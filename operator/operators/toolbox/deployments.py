@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from pydantic import Field, field_validator
 
@@ -45,7 +46,9 @@ class DeployArguments(Arguments):
 
 
 async def _list(work: Work, arguments: ListArguments) -> Answer:
-    past = sorted(await work.instruments.records.deployments(), key=lambda of: of.requested_at)
+    diffs_of = arguments.limit if arguments.diff else 0
+    records = work.instruments.records
+    past = sorted(await records.deployments(diffs_of=diffs_of), key=lambda of: of.requested_at)
     if not past:
         return Answer(text="nothing was deployed yet: the app runs as it was delivered")
     newest = past[: -arguments.limit - 1 : -1]
@@ -83,24 +86,16 @@ async def _shown(work: Work) -> dict[str, str]:
 
 
 async def _deploy(work: Work, arguments: DeployArguments) -> Answer:
-    message, workspace = arguments.message, work.equipment.workspace
-    revision = await workspace.commit(message, at=work.desk.now())
-    if work.deed.approved is not None and await workspace.diff(work.deed.approved, revision):
-        raise ToolError(
-            "the files have changed since a person was shown them: nothing was deployed. End what "
-            "changes them in the background, then call deploy again"
+    async with AsyncExitStack() as turn:
+        # One whose caller has left may still be under way. Whoever waits here can be cancelled.
+        await turn.enter_async_context(work.equipment.deploying)
+        asked = await _commit(work, arguments.message)
+        deployment, revision = asked.deployment, asked.revision
+        # From here on it is seen through: a session may be cancelled, but a deployment that was
+        # asked for still ends on record, and only then it is the next one's turn.
+        carrying_out = asyncio.create_task(
+            _carry_out(work, asked, turn=turn.pop_all()), name=deployment
         )
-    deployment = work.next_deployment()
-    # From here on it is seen through: a session may be cancelled, but a deployment that was asked
-    # for still ends on record.
-    asked = DeploymentRequested(
-        **work.whose,
-        at=work.desk.now(),
-        deployment=deployment,
-        revision=revision,
-        message=message,
-    )
-    carrying_out = asyncio.create_task(_carry_out(work, asked), name=deployment)
     under_way = work.equipment.under_way
     under_way.add(carrying_out)
     carrying_out.add_done_callback(lambda over: _over(under_way, over))
@@ -116,7 +111,32 @@ async def _deploy(work: Work, arguments: DeployArguments) -> Answer:
     return Answer(text=f"{text}{drained}; see by metrics and logs whether the symptoms go away")
 
 
-async def _carry_out(work: Work, asked: DeploymentRequested) -> DeploymentOutcome:
+async def _commit(work: Work, message: str) -> DeploymentRequested:
+    """Raises ToolError: the files are unfit, or not those that a person agreed to."""
+    workspace = work.equipment.workspace
+    revision = await workspace.commit(message, at=work.desk.now())
+    if work.deed.approved is not None and await workspace.diff(work.deed.approved, revision):
+        raise ToolError(
+            "the files have changed since a person was shown them: nothing was deployed. End what "
+            "changes them in the background, then call deploy again"
+        )
+    return DeploymentRequested(
+        **work.whose,
+        at=work.desk.now(),
+        deployment=work.next_deployment(),
+        revision=revision,
+        message=message,
+    )
+
+
+async def _carry_out(
+    work: Work, asked: DeploymentRequested, *, turn: AsyncExitStack
+) -> DeploymentOutcome:
+    async with turn:
+        return await _recorded(work, asked)
+
+
+async def _recorded(work: Work, asked: DeploymentRequested) -> DeploymentOutcome:
     """On record before git and the supervisor hear of it: a crash cannot hide it."""
     await work.desk.record(asked)
     workspace = work.equipment.workspace

@@ -63,3 +63,5 @@ class Equipment:
     deployer: Deployer
     #: deployments under way; they end on record even when their session does not
     under_way: set[asyncio.Task[DeploymentOutcome]] = field(default_factory=set)
+    #: held from a deployment's commit to its end: the next one builds on it
+    deploying: asyncio.Lock = field(default_factory=asyncio.Lock)

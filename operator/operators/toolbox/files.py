@@ -162,7 +162,11 @@ async def _ask(work: Work, asked: dict[str, Any]) -> Answer:
         )
     if "error" in answered:
         raise ToolError(answered["error"])
-    return Answer(text=answered.get("text", ""), diff=answered.get("diff", ""))
+    return Answer(
+        text=answered.get("text", ""),
+        diff=answered.get("diff", ""),
+        diff_cut="diff_cut" in answered,
+    )
 
 
 def _last_line(output: str) -> dict[str, str] | None:

@@ -1,10 +1,10 @@
 """Reads and changes files of the folder it runs in; by itself, with Python's own library only.
 
 It is one text, for it is run as `python3 -I -c <this text>` in the workspace. It takes one JSON
-object on standard input and prints one on its last line: {"text", "diff"}, {"error"} for what can
-be told to whoever asked, or {"outside"} for a path that leads out. Links are followed only where
-they stay inside; what is opened is opened below the folder with no link on the way, so that a link
-that is put there meanwhile leads nowhere.
+object on standard input and prints one on its last line: {"text", "diff", "diff_cut"}, {"error"}
+for what can be told to whoever asked, or {"outside"} for a path that leads out. Links are followed
+only where they stay inside; what is opened is opened below the folder with no link on the way, so
+that a link that is put there meanwhile leads nowhere.
 """
 
 # Paths are texts here, and files are opened by the descriptors of their folders.
@@ -209,8 +209,8 @@ def numbered(lines: list[str], first: int, last: int) -> str:
     return "\n".join(kept)
 
 
-def compared(relative: str, before: str | None, after: str) -> str:
-    """A unified diff, cut at a line when it is long."""
+def compared(relative: str, before: str | None, after: str) -> dict[str, str]:
+    """A unified diff, cut at a line when it is long, and then saying so."""
     old, new = ([] if text is None else split_keeping(text) for text in (before, after))
     old_name = "/dev/null" if before is None else f"a/{relative}"
     if max(len(old), len(new)) <= MAX_COMPARED_LINES:
@@ -223,9 +223,11 @@ def compared(relative: str, before: str | None, after: str) -> str:
         if not line.endswith("\n"):
             told.append("\\ No newline at end of file")
     kept = fitting(told, DIFF_BYTES)
+    cut: dict[str, str] = {}
     if len(kept) < len(told):
         kept = [*kept, f"[cut: {len(told) - len(kept)} more lines of the diff]"]
-    return "".join(f"{line}\n" for line in kept)
+        cut = {"diff_cut": "yes"}
+    return {"diff": "".join(f"{line}\n" for line in kept)} | cut
 
 
 def one_hunk(old: list[str], new: list[str], old_name: str, new_name: str) -> list[str]:
@@ -309,7 +311,7 @@ def create(asked: dict[str, Any]) -> dict[str, str]:
     write(relative, text)
     did = "created" if before is None else "overwritten"
     told = f"{shown(relative)} was {did}: {len(lines_of(text))} lines"
-    return {"text": told, "diff": compared(relative, before, text)}
+    return {"text": told, **compared(relative, before, text)}
 
 
 def str_replace(asked: dict[str, Any]) -> dict[str, str]:
@@ -375,7 +377,7 @@ def edited(relative: str, before: str, after: str, *, first: int, last: int) -> 
     begin, end = max(1, first - AROUND), min(len(lines), last + AROUND)
     snippet = numbered(lines, begin, end) if lines else "(it is empty now)"
     text = f"{shown(relative)} was edited. Lines {begin} to {end} now:\n{snippet}"
-    return {"text": text, "diff": compared(relative, before, after)}
+    return {"text": text, **compared(relative, before, after)}
 
 
 def search(asked: dict[str, Any]) -> dict[str, str]:

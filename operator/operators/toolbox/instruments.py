@@ -178,7 +178,8 @@ class Records(Protocol):
 
     async def tickets(self) -> Sequence[PastTicket]: ...
 
-    async def deployments(self) -> Sequence[PastDeployment]: ...
+    async def deployments(self, *, diffs_of: int | None = None) -> Sequence[PastDeployment]:
+        """Oldest first. Only the newest `diffs_of` have their diffs, which cost something."""
 
     async def notes(self) -> Sequence[str]: ...
 

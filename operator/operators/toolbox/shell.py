@@ -8,15 +8,13 @@ from contextlib import asynccontextmanager, nullcontext
 from pydantic import Field, model_validator
 
 from operators.toolbox.answer import Answer
-from operators.toolbox.bounds import ends, head, plain
+from operators.toolbox.bounds import ends, plain
 from operators.toolbox.equipment import Workspace
 from operators.toolbox.errors import ToolError
 from operators.toolbox.seen_through import seen_through
 from operators.toolbox.tool import Arguments, Tool, Work, changes
 
 _MAX_OUTPUT_CHARS = 30_000
-#: of a diff, which nobody is shown: it is for the record
-_MAX_DIFF_CHARS = 2_000_000
 _LOOKS = "; /srv/app is read-only until a plan is filed"
 
 
@@ -71,7 +69,7 @@ async def _noticing(work: Work) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        work.deed.diff = head(await seen_through(_changed(workspace, before)), _MAX_DIFF_CHARS)
+        work.deed.diff = await seen_through(_changed(workspace, before))
 
 
 async def _changed(workspace: Workspace, before: str | None) -> str:

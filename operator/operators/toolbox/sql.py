@@ -45,7 +45,11 @@ async def _sql(work: Work, arguments: SqlArguments) -> Answer:
 
 def table(rows: Rows) -> str:
     """Aligned columns; how many rows, and how long it took, on the last line."""
-    cells = [[_cell(value, alone=len(rows.columns) == 1) for value in row] for row in rows.rows]
+    columns = len(rows.columns)
+    # Each column takes a character and what stands between: more rows than that are never shown,
+    # and a million values are not to be put into words for nothing.
+    most = _MAX_CHARS // max(1, 4 * (columns - 1)) + 1
+    cells = [[_cell(value, alone=columns == 1) for value in row] for row in rows.rows[:most]]
     lines: list[str] = []
     if rows.columns:
         names = [one_line(plain(name), _MAX_CELL_CHARS) for name in rows.columns]
@@ -55,7 +59,7 @@ def table(rows: Rows) -> str:
         rule = "-+-".join("-" * width for width in widths)
         lines = [_row(names, widths), rule, *(_row(row, widths) for row in cells)]
     shown, left = _fitting(lines)
-    return "\n".join((*shown, _summary(rows, left)))
+    return "\n".join((*shown, _summary(rows, left + len(rows.rows) - len(cells))))
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -89,7 +93,8 @@ def _cell(value: Any, *, alone: bool) -> str:
         return "t" if value else "f"
     if isinstance(value, dict | list | tuple):
         value = json.dumps(value, default=str, ensure_ascii=False)
-    return one_line(plain(str(value)), _MAX_ONLY_CELL_CHARS if alone else _MAX_CELL_CHARS)
+    limit = _MAX_ONLY_CELL_CHARS if alone else _MAX_CELL_CHARS
+    return one_line(plain(str(value)[: limit + 1]), limit)
 
 
 SQL = Tool(

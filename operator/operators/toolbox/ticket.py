@@ -80,7 +80,9 @@ class ResolveArguments(Arguments):
 
 
 async def _read(work: Work, _: NoArguments) -> Answer:
-    return Answer(text=f"{work.ticket_text()}\n\nIt is {date_and_clock(work.desk.now())}.")
+    standing = "" if work.standing is None else await work.standing()
+    now = f"It is {date_and_clock(work.desk.now())}."
+    return Answer(text="\n\n".join(filter(None, (work.ticket_text(), standing, now))))
 
 
 async def _file_plan(work: Work, arguments: PlanArguments) -> Answer:
@@ -144,9 +146,9 @@ READ = Tool(
     name="read_ticket",
     description="""\
 Read the ticket again: which symptoms there are since when, values against limits, the operations \
-concerned, the load as clients see it, and what time it is.
-It takes no arguments. It tells what was seen from outside, never the cause. For the values of \
-this moment use query_metrics.""",
+concerned, the load as clients see it; and how each symptom stands at this moment.
+It takes no arguments. It tells what is seen from outside, never the cause. For more than the last \
+few seconds use query_metrics.""",
     arguments=NoArguments,
     run=_read,
 )

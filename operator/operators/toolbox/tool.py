@@ -62,6 +62,8 @@ class Work:
     desk: Desk
     equipment: Equipment
     ticket_text: Callable[[], str]
+    #: how its symptoms stand now, in a few lines; None: nobody can say
+    standing: Callable[[], Awaitable[str]] | None
     #: the header by which the app knows its user
     user_header: str
     #: names the session's next deployment

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from campaign.model import AccessRefused, ActionTaken, Assignment, OperatorOptions
+from campaign.model import TOOL_NAMES, AccessRefused, ActionTaken, Assignment, OperatorOptions
 from operators.session import ToolSpec
 from operators.toolbox.answer import Answer
 from operators.toolbox.approvals import Approvals
@@ -19,13 +19,12 @@ from operators.toolbox.arguments import parse, unknown
 from operators.toolbox.bounds import ends, head, plain
 from operators.toolbox.calls import (
     RESULT_CHARS,
-    TRACED_CHARS,
     Call,
     CallNames,
     Turns,
     action,
 )
-from operators.toolbox.catalogue import TOOL_NAMES, TOOLS, spec
+from operators.toolbox.catalogue import offered, spec
 from operators.toolbox.equipment import Desk, Equipment
 from operators.toolbox.errors import ToolError
 from operators.toolbox.instruments import Instruments, Shell
@@ -78,14 +77,15 @@ class Toolbox:
         shell: Shell | None = None,
         looking: Shell | None = None,
         ticket_text: Callable[[], str] | None = None,
+        standing: Callable[[], Awaitable[str]] | None = None,
         user_header: str = "X-User-Id",
         pace: Pace | None = None,
     ) -> None:
         """Whoever opens a toolbox closes it.
 
         `looking` is the shell until a plan is filed, where one has to be: it changes nothing; None:
-        there is none until then. `ticket_text` says what `read_ticket` answers; `user_header` is
-        how the app knows users.
+        there is none until then. `ticket_text` and `standing` say what `read_ticket` answers;
+        `user_header` is how the app knows users.
 
         Raises:
             ValueError: approval is asked for a tool that does not exist.
@@ -107,13 +107,15 @@ class Toolbox:
             given_shell=shell,
             looking=looking,
             ticket_text=ticket_text or (lambda: plain_ticket(assignment.ticket)),
+            standing=standing,
             user_header=user_header,
             next_deployment=self._next_deployment,
             may_change=lambda: self._planned,
         )
         self._approving = Approving(approvals, self._work, session=self._session)
         self._pacer = Pacer(pace or Pace(), at=desk.now())
-        self._offered = {tool.name: tool for tool in TOOLS if self._is_offered(tool)}
+        has = {"instruments": instruments is not None, "shell": shell is not None}
+        self._offered = {tool.name: tool for tool in offered(self._options, **has)}
         self._names = CallNames(f"{self._session}-c")
         self._turns = Turns()
         self._deployments = 0
@@ -177,17 +179,6 @@ class Toolbox:
             raise ToolError(answer.text)
         return answer.text
 
-    def _is_offered(self, tool: Tool[Any]) -> bool:
-        if tool.plan_mode_only and not self._options.plan_mode:
-            return False
-        match tool.needs:
-            case "instruments":
-                return self._work.given_instruments is not None
-            case "shell":
-                return self._work.given_shell is not None
-            case _:
-                return True
-
     def _next_deployment(self) -> str:
         self._deployments += 1
         return f"{self._session}-d{self._deployments}"
@@ -206,7 +197,7 @@ class Toolbox:
             deed=Deed(began_at=self._desk.now()),
         )
         if self._trace is not None:
-            self._trace.tool_use(made.id, made.tool, made.kept(chars=TRACED_CHARS))
+            self._trace.tool_use(made.id, made.tool, made.kept)
         ready = self._ready(tools, made)
         waits = True
         try:
@@ -331,6 +322,8 @@ class Toolbox:
         if not refused:
             return
         what = f"{refused} tool {'call' if refused == 1 else 'calls'}: too many in too short a time"
+        if self._trace is not None:
+            self._trace.remark(f"refused, nothing was done: {what}")
         await self._desk.record(AccessRefused(**self._work.whose, at=at, what=what))
 
     def _too_late(self, call: Call) -> Answer:

@@ -218,6 +218,8 @@ class Trace(Part):
     events: tuple[Event, ...]
     turns: tuple[Turn, ...] = ()
     """Latency and usage of each answer of the model."""
+    broken_answers: tuple[Turn, ...] = ()
+    """Answers that broke off: they count as no turn, and their tokens and cost in `usage`."""
     remarks: tuple[Remark, ...] = ()
     started_at: str | None = None
     ended_at: str | None = None
@@ -234,7 +236,7 @@ def total(values: tuple[int | None, ...]) -> int | None:
 def as_document(trace: Trace) -> dict[str, Any]:
     """As JSON has it; what an event or turn has not is left out."""
     document = trace.model_dump(mode="json", by_alias=True)
-    for part in ("events", "turns", "remarks"):
+    for part in ("events", "turns", "brokenAnswers", "remarks"):
         document[part] = [without_nulls(item) for item in document[part]]
     return document
 

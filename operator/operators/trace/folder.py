@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from operators.trace.document import Remark, Trace, Turn
+from operators.trace.document import Trace
 from operators.trace.lines import (
+    BrokenLine,
     EndLine,
     Line,
     RemarkLine,
@@ -78,8 +79,12 @@ def _lines_of(trace: Trace) -> Iterator[Line]:
     """As they were written, as far as the document says."""
     started = trace.started_at or (trace.events[0].timestamp if trace.events else "")
     yield SessionLine(source=trace.source, session_id=trace.session_id, timestamp=started)
-    beside: list[Turn | Remark] = [*trace.turns, *trace.remarks]
-    beside.sort(key=lambda item: item.timestamp)
+    beside: list[TurnLine | BrokenLine | RemarkLine] = [
+        *(TurnLine.model_validate(turn.model_dump()) for turn in trace.turns),
+        *(BrokenLine.model_validate(turn.model_dump()) for turn in trace.broken_answers),
+        *(RemarkLine.model_validate(remark.model_dump()) for remark in trace.remarks),
+    ]
+    beside.sort(key=lambda line: line.timestamp)
     yield from _after(None, beside)
     for event in trace.events:
         yield event
@@ -88,8 +93,5 @@ def _lines_of(trace: Trace) -> Iterator[Line]:
         yield EndLine(timestamp=trace.ended_at)
 
 
-def _after(event: str | None, beside: list[Turn | Remark]) -> Iterator[Line]:
-    for item in beside:
-        if item.after_event == event:
-            kind = TurnLine if isinstance(item, Turn) else RemarkLine
-            yield kind.model_validate(item.model_dump())
+def _after(event: str | None, beside: list[TurnLine | BrokenLine | RemarkLine]) -> Iterator[Line]:
+    yield from (line for line in beside if line.after_event == event)

@@ -44,6 +44,12 @@ class TurnLine(Turn):
     kind: Literal["turn"] = "turn"
 
 
+class BrokenLine(Turn):
+    """An answer of the model broke off."""
+
+    kind: Literal["broken_answer"] = "broken_answer"
+
+
 class RemarkLine(Remark):
     """A remark was made."""
 
@@ -65,6 +71,7 @@ Line: TypeAlias = Annotated[
     | ToolUse
     | ToolResult
     | TurnLine
+    | BrokenLine
     | RemarkLine
     | EndLine,
     Field(discriminator="kind"),
@@ -120,6 +127,7 @@ def trace_of(lines: Iterator[Line] | list[Line], *, name: str = "the trace") -> 
     end: EndLine | None = None
     events: list[UserMessage | Thinking | AssistantText | ToolUse | ToolResult] = []
     turns: list[Turn] = []
+    broken: list[Turn] = []
     remarks: list[Remark] = []
     for line in lines:
         match line:
@@ -129,6 +137,8 @@ def trace_of(lines: Iterator[Line] | list[Line], *, name: str = "the trace") -> 
                 end = line
             case TurnLine():
                 turns.append(Turn.model_validate(line.model_dump(exclude={"kind"})))
+            case BrokenLine():
+                broken.append(Turn.model_validate(line.model_dump(exclude={"kind"})))
             case RemarkLine():
                 remarks.append(Remark.model_validate(line.model_dump(exclude={"kind"})))
             case _:
@@ -140,9 +150,10 @@ def trace_of(lines: Iterator[Line] | list[Line], *, name: str = "the trace") -> 
         source=head.source,
         session_id=head.session_id,
         summary=summary(done, turns, remarks=len(remarks)),
-        usage=usage(turns),
+        usage=usage(turns, broken),
         events=done,
         turns=tuple(turns),
+        broken_answers=tuple(broken),
         remarks=tuple(remarks),
         started_at=head.timestamp,
         ended_at=None if end is None else end.timestamp,

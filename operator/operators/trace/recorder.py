@@ -42,6 +42,9 @@ class Recorder(Protocol):
     def turn(self, usage: TurnUsage) -> None:
         """One answer of the model is complete."""
 
+    def broken_off(self, usage: TurnUsage) -> None:
+        """One that will never be complete: what it is known to have cost counts, but no turn."""
+
     def remark(self, text: str) -> None:
         """Something that is no event of schema "2": a retry, a compaction, an interruption."""
 
@@ -60,5 +63,7 @@ class NoRecorder:
     def tool_result(self, call: str, tool: str, answer: Answer, *, duration_s: float) -> None: ...
 
     def turn(self, usage: TurnUsage) -> None: ...
+
+    def broken_off(self, usage: TurnUsage) -> None: ...
 
     def remark(self, text: str) -> None: ...

@@ -76,31 +76,32 @@ def _beginnings(events: Iterable[Event]) -> int:
     return count
 
 
-def usage(turns: Sequence[Turn]) -> Usage:
-    """Sums of what is known.
+def usage(turns: Sequence[Turn], broken: Sequence[Turn] = ()) -> Usage:
+    """Sums of what is known; answers that broke off have cost something as well.
 
     What an agent says it cost counts as a whole: some say it once, at the end. A price that is
     missing for one turn makes the total unknown.
     """
-    cached = total(tuple(turn.cache_read_tokens for turn in turns))
+    paid = (*turns, *broken)
+    cached = total(tuple(turn.cache_read_tokens for turn in paid))
     created = total(
         tuple(
             count
-            for turn in turns
+            for turn in paid
             for count in (turn.cache_creation_5m_tokens, turn.cache_creation_1h_tokens)
         )
     )
-    source = _source(turns)
+    source = _source(paid)
     costs = [
         turn.cost_usd
-        for turn in turns
+        for turn in paid
         if turn.cost_usd is not None
         and (source != AGENT_REPORTED or turn.pricing_source == AGENT_REPORTED)
     ]
     latencies = [turn.latency_ms for turn in turns if turn.latency_ms is not None]
     return Usage(
-        input_tokens=total(tuple(turn.input_tokens for turn in turns)),
-        output_tokens=total(tuple(turn.output_tokens for turn in turns)),
+        input_tokens=total(tuple(turn.input_tokens for turn in paid)),
+        output_tokens=total(tuple(turn.output_tokens for turn in paid)),
         cached_input_tokens=cached,
         cache_creation_tokens=created,
         cache_read_tokens=cached,

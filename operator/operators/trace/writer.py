@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any, Self
 import structlog
 
 from operators.toolbox.answer import Answer
+from operators.toolbox.seen_through import seen_through
 from operators.trace.classify import tool_class
 from operators.trace.cleaning import Cleaner
 from operators.trace.cost import NoPrices, Pricing
@@ -29,6 +31,7 @@ from operators.trace.document import (
     as_document,
 )
 from operators.trace.lines import (
+    BrokenLine,
     EndLine,
     Line,
     RemarkLine,
@@ -42,6 +45,9 @@ from operators.trace.recorder import TurnUsage
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,100}")
 _NAME_CHARS = 200
+#: of one session; an operator's flood of words must not fill the disk
+_MAX_BYTES = 64 << 20
+_FULL = f"the trace is full ({_MAX_BYTES >> 20} MiB): what follows is left out, but for the usage"
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +100,8 @@ class TraceWriter:
         self._deployed = False
         self._closed = False
         self._lost = ""
+        self._size = 0
+        self._full = False
         #: the classes of calls that have no result yet, by their id
         self._classes: dict[str, ToolClass] = {}
         self.path = folder / f"{session_id}.jsonl"
@@ -159,24 +167,11 @@ class TraceWriter:
 
     def turn(self, usage: TurnUsage) -> None:
         """One answer of the model is complete."""
-        cost = self._prices.cost(usage)
-        self._model = self._name(usage.model) or self._model
-        self._write(
-            TurnLine(
-                timestamp=self._now(),
-                after_event=self._last(),
-                model=self._name(usage.model),
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                cache_read_tokens=usage.cache_read_tokens,
-                cache_creation_5m_tokens=usage.cache_creation_5m_tokens,
-                cache_creation_1h_tokens=usage.cache_creation_1h_tokens,
-                latency_ms=None if usage.latency_s is None else round(usage.latency_s * 1000, 3),
-                cost_usd=cost.usd,
-                pricing_source=cost.source,
-                stop_reason=self._name(usage.stop_reason) or None,
-            )
-        )
+        self._usage(TurnLine, usage)
+
+    def broken_off(self, usage: TurnUsage) -> None:
+        """One that will never be complete."""
+        self._usage(BrokenLine, usage)
 
     def remark(self, text: str) -> None:
         """Something that is no event of schema "2"."""
@@ -192,17 +187,13 @@ class TraceWriter:
 
         Without the document nothing is lost: it can be made from the lines at any time.
         """
-        if self._closed:
-            return
-        try:
-            self._write(EndLine(timestamp=self._now()))
-        finally:
-            self._closed = True
-            os.close(self._file)
-        try:
-            self._write_document()
-        except (OSError, TraceError) as problem:
-            log.warning("trace_document_not_written", trace=self.path.name, reason=str(problem))
+        if self._end():
+            self._keep_document()
+
+    async def aclose(self) -> None:
+        """The same; putting a long trace together takes seconds, in which others go on."""
+        if self._end():
+            await seen_through(asyncio.to_thread(self._keep_document))
 
     def __enter__(self) -> Self:
         return self
@@ -216,19 +207,76 @@ class TraceWriter:
         try:
             self.close()
         except TraceLostError as lost:
-            if problem is None:
-                raise
-            log.warning("trace_lost", trace=self.path.name, reason=str(lost))
+            self._after(problem, lost)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self.aclose()
+        except TraceLostError as lost:
+            self._after(problem, lost)
 
     # -- how ------------------------------------------------------------------------------------
+
+    def _end(self) -> bool:
+        """Whether it was still open."""
+        if self._closed:
+            return False
+        try:
+            self._write(EndLine(timestamp=self._now()))
+        finally:
+            self._closed = True
+            os.close(self._file)
+        return True
+
+    def _keep_document(self) -> None:
+        try:
+            self._write_document()
+        except (OSError, TraceError) as problem:
+            log.warning("trace_document_not_written", trace=self.path.name, reason=str(problem))
+
+    def _after(self, problem: BaseException | None, lost: TraceLostError) -> None:
+        """What went wrong first is what is told."""
+        if problem is None:
+            raise lost
+        log.warning("trace_lost", trace=self.path.name, reason=str(lost))
 
     def _event(
         self,
         kind: type[UserMessage | Thinking | AssistantText | ToolUse | ToolResult],
         **fields: Any,
     ) -> None:
+        if self._full:
+            return
         self._events += 1
         self._write(kind(id=f"evt-{self._events}", timestamp=self._now(), **fields))
+
+    def _usage(self, kind: type[TurnLine | BrokenLine], usage: TurnUsage) -> None:
+        cost = self._prices.cost(usage)
+        self._model = self._name(usage.model) or self._model
+        self._write(
+            kind(
+                timestamp=self._now(),
+                after_event=self._last(),
+                model=self._name(usage.model),
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                cache_read_tokens=usage.cache_read_tokens,
+                cache_creation_5m_tokens=usage.cache_creation_5m_tokens,
+                cache_creation_1h_tokens=usage.cache_creation_1h_tokens,
+                latency_ms=None if usage.latency_s is None else round(usage.latency_s * 1000, 3),
+                cost_usd=cost.usd,
+                pricing_source=cost.source,
+                stop_reason=self._name(usage.stop_reason) or None,
+            )
+        )
 
     def _last(self) -> str | None:
         return f"evt-{self._events}" if self._events else None
@@ -239,7 +287,16 @@ class TraceWriter:
             return
         if self._lost:
             raise TraceLostError(self._lost)
+        if self._full and not isinstance(line, TurnLine | BrokenLine | EndLine):
+            return
+        self._append(line)
+        if self._size > _MAX_BYTES and not self._full:
+            self._full = True
+            self._append(RemarkLine(timestamp=self._now(), after_event=self._last(), text=_FULL))
+
+    def _append(self, line: Line) -> None:
         data = memoryview(written(line))
+        self._size += len(data)
         try:
             while data:
                 data = data[os.write(self._file, data) :]

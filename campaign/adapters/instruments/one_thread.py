@@ -1,0 +1,28 @@
+"""Blocking work in a thread of its own, one piece after the other.
+
+The threads that all share may be busy with reading for an operator; what watches him must not wait
+behind that, nor the rest of the harness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class OneThread:
+    """Its thread ends once it is closed or forgotten, and what is under way is done."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """A caller that is cancelled before its turn leaves nothing to be done."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=False, cancel_futures=True)
