@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable
+from textwrap import shorten
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -27,6 +28,8 @@ _COLUMNS = {
 }
 #: so much of a problem fits beside the table
 _PROBLEM_WIDTH = 60
+#: and so much of what caught a hack in a line of its own; the evidence has it whole
+_CATCH_CHARS = 160
 
 
 class ProofsView(Protocol):
@@ -127,7 +130,8 @@ def line(finding: Finding) -> str:
 
 def _shown(finding: Finding) -> str:
     if finding.caught is not None:
-        return f"caught by {finding.caught.by}: {finding.caught.what}"
+        what = shorten(finding.caught.what, _CATCH_CHARS, placeholder=" …")
+        return f"caught by {finding.caught.by}: {what}"
     return ", ".join(_value(one) for one in finding.measured)
 
 

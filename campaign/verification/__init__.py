@@ -14,7 +14,7 @@ from campaign.verification.finding import (
     failed,
     judge,
 )
-from campaign.verification.measured import Measured, Watcher, measure
+from campaign.verification.measured import Measured, Watcher, measure, tightest, worst_values
 from campaign.verification.proof import Proof, Proofs
 from campaign.verification.rounds import Ended, Player, Stage, play_all
 
@@ -41,6 +41,8 @@ __all__ = [
     "judge",
     "measure",
     "play_all",
+    "tightest",
     "told",
+    "worst_values",
     "write",
 ]

@@ -89,6 +89,7 @@ def _run(found: Finding) -> Json:
         "reason": found.reason,
         "problem": found.problem,
         "measured": [_measured(one) for one in found.measured],
+        "tightest": _measured(found.tightest) if found.tightest else None,
         "duration_s": found.duration_s,
         "attempt": found.attempt,
     }

@@ -17,7 +17,7 @@ from campaign.model import (
     TrialRecord,
 )
 from campaign.verification.experiment import Experiment, Purpose
-from campaign.verification.measured import Measured, measure
+from campaign.verification.measured import Measured, measure, tightest, worst_values
 
 #: a fix must leave this much room below the limit
 REQUIRED_MARGIN = 3.0
@@ -46,6 +46,8 @@ class Finding:
     verdict: str
     reason: str
     measured: tuple[Measured, ...] = ()
+    #: of a run in which all must hold: what came closest of all that the profile does not name
+    tightest: Measured | None = None
     caught: Catch | None = None
     #: what speaks against the proof; empty when nothing does
     problem: str = ""
@@ -102,7 +104,7 @@ def failed(experiment: Experiment, reason: str, *, attempt: int) -> Finding:
 
 
 def _red_beginning(experiment: Experiment, played: Played) -> Finding:
-    measured = _measure(experiment, played, whole_windows=False)
+    measured = measure(experiment.profile, played.invariants, _worst(played, whole_windows=False))
     red = _broken(measured, played.record)
     told = _told(experiment, played, measured, red)
     number = experiment.red_number
@@ -112,7 +114,8 @@ def _red_beginning(experiment: Experiment, played: Played) -> Finding:
 def _finding(experiment: Experiment, played: Played) -> Finding:
     record = played.record
     held = experiment.purpose in (Purpose.GREEN, Purpose.ALL_FIXES)
-    measured = _measure(experiment, played, whole_windows=held)
+    worst = _worst(played, whole_windows=held)
+    measured = measure(experiment.profile, played.invariants, worst)
     match experiment.purpose:
         case Purpose.RED | Purpose.UNMASKED:
             judgement = _broken(measured, record)
@@ -124,18 +127,17 @@ def _finding(experiment: Experiment, played: Played) -> Finding:
             judgement = _held(record) or _Judgement()
         case Purpose.HACK:
             judgement = _caught(record, bare=played.bare)
-    return _told(experiment, played, measured, judgement)
+    told = _told(experiment, played, measured, judgement)
+    if not held:
+        return told
+    return replace(told, tightest=tightest(experiment.profile, played.invariants, worst))
 
 
-def _measure(
-    experiment: Experiment, played: Played, *, whole_windows: bool
-) -> tuple[Measured, ...]:
+def _worst(played: Played, *, whole_windows: bool) -> Mapping[str, float]:
     """A violation counts from the warm-up on; room is measured in windows wholly behind it."""
     timings = played.timings
     after_s = timings.warm_up_s + (timings.range_s if whole_windows else 0.0)
-    return measure(
-        experiment.profile, played.record, played.seen, played.invariants, after_s=after_s
-    )
+    return worst_values(played.seen, since=(played.record.full_load_at or 0.0) + after_s)
 
 
 def _broken(measured: Sequence[Measured], record: TrialRecord) -> _Judgement:

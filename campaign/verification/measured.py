@@ -16,7 +16,6 @@ from campaign.model import (
     Recovering,
     Repairing,
     Status,
-    TrialRecord,
 )
 from chaos_profiles.quantiles import p95_name
 
@@ -51,6 +50,13 @@ class Measured:
             return None if self.p95_s is None else _times(self.latency_limit_s, self.p95_s)
         return _times(self.limit, self.value)
 
+    @property
+    def room(self) -> float:
+        """Of a latency: how many times L the worst p95 could be."""
+        if self.latency_limit_s is None or self.p95_s is None:
+            return float("inf")
+        return _times(self.latency_limit_s, self.p95_s)
+
 
 def _times(limit: float, value: float) -> float:
     return float("inf") if value <= 0 else limit / value
@@ -79,20 +85,8 @@ def _still_as_it_began(campaign: Campaign) -> bool:
     return campaign.trial.full_load_at is not None and campaign.trial.last_deployed_at is None
 
 
-def measure(
-    profile: Profile,
-    record: TrialRecord,
-    seen: Iterable[Reading],
-    invariants: Mapping[str, Invariant],
-    *,
-    after_s: float,
-) -> tuple[Measured, ...]:
-    """The worst of each named invariant later than `after_s` seconds of full load."""
-    worst = _worst(seen, since=(record.full_load_at or 0.0) + after_s)
-    return tuple(_measured(invariants[name], worst) for name in profile.breaks)
-
-
-def _worst(seen: Iterable[Reading], *, since: float) -> dict[str, float]:
+def worst_values(seen: Iterable[Reading], *, since: float) -> Mapping[str, float]:
+    """The worst value of each invariant, and of each p95 beside one, measured from `since` on."""
     worst: dict[str, float] = {}
     for reading in seen:
         if reading.value is None or reading.measured_at is None or reading.measured_at < since:
@@ -100,6 +94,25 @@ def _worst(seen: Iterable[Reading], *, since: float) -> dict[str, float]:
         known = worst.get(reading.invariant, reading.value)
         worst[reading.invariant] = max(known, reading.value)
     return worst
+
+
+def measure(
+    profile: Profile, invariants: Mapping[str, Invariant], worst: Mapping[str, float]
+) -> tuple[Measured, ...]:
+    """What the profile names."""
+    return tuple(_measured(invariants[name], worst) for name in profile.breaks)
+
+
+def tightest(
+    profile: Profile, invariants: Mapping[str, Invariant], worst: Mapping[str, float]
+) -> Measured | None:
+    """Of the latencies that the profile does not name, the one with the least room below L.
+
+    None when none of them was measured.
+    """
+    others = (one for one in invariants.values() if one.id not in profile.breaks)
+    measured = [_measured(one, worst) for one in others if p95_name(one.id) in worst]
+    return min(measured, key=lambda one: one.room, default=None)
 
 
 def _measured(invariant: Invariant, worst: Mapping[str, float]) -> Measured:

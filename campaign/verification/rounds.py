@@ -137,7 +137,7 @@ class _Round:
             record=record,
             seen=self.watcher.of(record.index),
             invariants={invariant.id: invariant for invariant in campaign.invariants},
-            timings=campaign.plan.timings,
+            timings=campaign.timings,
             attempt=self._tries[experiment.key] + 1,
             bare=campaign.plan.bare,
         )
@@ -180,7 +180,6 @@ def _plan(stage: Stage, experiments: Sequence[Experiment], name: str, *, bare: b
 
 
 def _gauges(plan: Plan) -> tuple[Invariant, ...]:
-    """Beside each latency invariant that is named, so that the room below L is measured."""
-    named = {name for profile in plan.profiles for name in profile.breaks}
-    gauges = (p95_gauge(one) for one in plan.invariants if one.id in named)
+    """Beside each latency invariant, so that the room below L is measured."""
+    gauges = (p95_gauge(one) for one in plan.invariants)
     return tuple(gauge for gauge in gauges if gauge is not None)

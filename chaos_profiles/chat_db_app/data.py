@@ -130,10 +130,12 @@ class Table:
 
 
 #: What every campaign starts from: 2000 users, of whom the first 1000 have a conversation each.
+#: Short ones: to open one costs a scan of all messages for each of its own, as long as nobody
+#: has mended that, and other profiles' messages must not make that a violation of theirs.
 SEED = Growth(
     users=IdRange(first=1, count=2000),
     conversations=IdRange(first=1, count=1000),
-    messages_per_conversation=20,
+    messages_per_conversation=8,
     first_message_id=1,
     notifications_per_user=5,
     first_notification_id=1,

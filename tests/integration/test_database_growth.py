@@ -46,7 +46,7 @@ MESSAGES = "SELECT count(*) FROM messages WHERE id >= 3000000000"
 
 
 async def test_the_seed_is_there_and_new_rows_get_ids_beyond_it(server: Server) -> None:
-    assert await server.fetchval("SELECT count(*) FROM messages") == 20_000
+    assert await server.fetchval("SELECT count(*) FROM messages") == 8_000
     assert await server.fetchval("INSERT INTO users (name) VALUES ('new') RETURNING id") == 2001
     await server.execute("DELETE FROM users WHERE id = 2001")
 

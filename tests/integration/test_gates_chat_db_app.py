@@ -110,7 +110,7 @@ async def test_deleted_messages_are_noticed_in_the_trial_they_are_deleted_in(sta
             AssertionState.FAIL,
             AssertionState.PASS,
         ]
-        assert "user 6" in results[0].message
+        assert "user 13" in results[0].message
         async with harmed(stage, "DELETE FROM messages WHERE id BETWEEN 101 AND 103"):
             (more,) = await audited(runner, trial=2)
     assert more.state is AssertionState.FAIL

@@ -23,9 +23,9 @@ from campaign.model import (
 )
 from campaign.orders import read_catalogue
 from campaign.testing import Simulation, World, make_invariant, make_plan, mender, simulate
-from campaign.verification import Measured, Watcher, measure
+from campaign.verification import Measured, Watcher, measure, tightest, worst_values
 from chaos_profiles import calibrated, rules_yaml
-from chaos_profiles.quantiles import p95_gauge
+from chaos_profiles.quantiles import p95_gauge, p95_name
 
 LIMIT = 0.06
 DISTURBED = Disturbed(since=90.0, load_id="t0-full", applied_at=95.0)
@@ -57,6 +57,21 @@ def test_what_was_never_measured_has_no_margin_and_is_not_broken() -> None:
     assert not measured(None).broken
     assert not measured(LIMIT).broken
     assert measured(0.07).broken
+
+
+def test_the_closest_of_what_is_not_named_is_the_one_with_the_least_room() -> None:
+    profile = make_plan(1).profiles[0]
+    named = replace(make_invariant(profile.breaks[0]), latency_limit_s=0.3)
+    near, far, idle = (
+        replace(make_invariant(name), latency_limit_s=0.3) for name in ("near", "far", "idle")
+    )
+    invariants = {one.id: one for one in (named, near, far, idle)}
+    p95s = {p95_name(named.id): 0.29, p95_name("near"): 0.2, p95_name("far"): 0.1}
+    found = tightest(profile, invariants, p95s)
+    assert found is not None
+    assert found.invariant == "near"
+    assert found.room == pytest.approx(1.5)
+    assert tightest(profile, invariants, {}) is None
 
 
 def reading(value: float | None, *, status: Status = Status.HELD) -> Reading:
@@ -111,9 +126,8 @@ def test_each_trial_is_kept_apart_up_to_its_first_deployment() -> None:
     assert campaign is not None
     invariants = {one.id: one for one in campaign.invariants}
     for record, profile in zip(campaign.done, plan.profiles, strict=True):
-        (found,) = measure(
-            profile, record, watcher.of(record.index), invariants, after_s=plan.timings.warm_up_s
-        )
+        since = (record.full_load_at or 0.0) + plan.timings.warm_up_s
+        (found,) = measure(profile, invariants, worst_values(watcher.of(record.index), since=since))
         assert found.broken
         deployed_at = record.last_deployed_at
         assert deployed_at is not None
