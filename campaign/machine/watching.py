@@ -29,7 +29,7 @@ def judge_all(campaign: Campaign, event: Evaluated) -> tuple[Reading, ...]:
     """One reading of each invariant, in the plan's order."""
     samples = {sample.invariant: sample for sample in event.samples}
     starved = campaign.plan.generator_limits.starved(event.generator)
-    freshness_s = campaign.timings.freshness_s
+    freshness_s = campaign.plan.timings.freshness_s
     return tuple(
         [
             judge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from campaign.model import Evaluated, Immune, Inconclusive, StartSession
-from campaign.testing import CALIBRATION, HEALTHY, make_plan
+from campaign.testing import HEALTHY, make_plan
 from tests.machine_kit import Drive
 
 
@@ -37,16 +37,6 @@ def test_the_warm_up_counts_for_nothing() -> None:
     drive = disturbed().tick(1, red=["p0_latency"]).tick(1, red=["p0_latency"])
     assert drive.phase == "disturbed"
     assert drive.tick(red=["p0_latency"]).phase == "repairing"
-
-
-def test_a_machine_of_half_the_speed_warms_up_for_twice_as_long() -> None:
-    drive = disturbed()
-    slow = replace(CALIBRATION, throughput_ratio=0.47, rate_scale=0.5)
-    drive.campaign = drive.campaign.evolve(calibration=slow)
-    for _ in range(3):
-        drive.tick(1, red=["p0_latency"])
-    assert drive.phase == "disturbed"
-    assert drive.tick(red=["p0_latency"]).tick(red=["p0_latency"]).phase == "repairing"
 
 
 def test_violations_that_do_not_follow_each_other_are_none() -> None:
