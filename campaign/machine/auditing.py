@@ -117,8 +117,13 @@ def _watched(campaign: Campaign, phase: Auditing, before: tuple[Reading, ...]) -
     """What was lost stays lost. Latency is not judged: the gates' own requests are load too."""
     if phase.applied_at is None:
         return phase
-    warm_at = phase.applied_at + campaign.plan.timings.warm_up_s
-    streaks = watching.count_streaks(phase.streaks, before, campaign.readings, since=warm_at)
+    streaks = watching.count_streaks(
+        phase.streaks,
+        before,
+        campaign.readings,
+        since=phase.applied_at,
+        timings=campaign.plan.timings,
+    )
     lost = [
         name for name in watching.violated(streaks) if name in regressions.correctness(campaign)
     ]

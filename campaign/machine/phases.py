@@ -103,9 +103,11 @@ def _streaks(
     *,
     since: float,
 ) -> Streaks:
-    """Brought up to date; nothing counts during the warm-up."""
-    warm_at = since + campaign.plan.timings.warm_up_s
-    return watching.count_streaks(phase.streaks, before, campaign.readings, since=warm_at)
+    """Brought up to date with what was just read, under the load that is on `since` then."""
+    timings = campaign.plan.timings
+    return watching.count_streaks(
+        phase.streaks, before, campaign.readings, since=since, timings=timings
+    )
 
 
 def _baseline(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:

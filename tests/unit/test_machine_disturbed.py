@@ -39,6 +39,17 @@ def test_the_warm_up_counts_for_nothing() -> None:
     assert drive.tick(red=["p0_latency"]).phase == "repairing"
 
 
+def test_a_window_that_holds_some_of_the_warm_up_counts_only_when_severe() -> None:
+    drive = disturbed().tick(6, mild=["p0_latency"])
+    assert drive.phase == "disturbed"
+    assert drive.tick(mild=["p0_latency"]).phase == "repairing"
+
+
+def test_a_slow_first_second_of_a_load_is_no_violation() -> None:
+    drive = disturbed().tick(2).tick(red=["p0_latency"]).tick(2, mild=["p0_latency"]).tick(30)
+    assert isinstance(drive.trial.verdict, Immune)
+
+
 def test_violations_that_do_not_follow_each_other_are_none() -> None:
     drive = disturbed().tick(2)
     for _ in range(7):
