@@ -75,6 +75,7 @@ class Drive:
         seconds: int = 1,
         *,
         red: Iterable[str] = (),
+        mild: Iterable[str] = (),
         idle: Iterable[str] = (),
         swallowed: Iterable[str] = (),
         blind: bool = False,
@@ -86,14 +87,14 @@ class Drive:
             if self.phase != was:
                 break
             self.at += 1.0
-            samples = () if blind else self.samples(red=red, idle=idle, swallowed=swallowed)
+            samples = self.samples(red=red, mild=mild, idle=idle, swallowed=swallowed)
             missing = "prometheus: no answer" if blind else ""
             generator = STARVED if starved else HEALTHY
             self.send(
                 Evaluated(
                     at=self.at,
                     trial=self.index,
-                    samples=samples,
+                    samples=() if blind else samples,
                     generator=generator,
                     missing=missing,
                 )
@@ -101,12 +102,18 @@ class Drive:
         return self
 
     def samples(
-        self, *, red: Iterable[str] = (), idle: Iterable[str] = (), swallowed: Iterable[str] = ()
+        self,
+        *,
+        red: Iterable[str] = (),
+        mild: Iterable[str] = (),
+        idle: Iterable[str] = (),
+        swallowed: Iterable[str] = (),
     ) -> tuple[Sample, ...]:
+        """`red` are far over the limit of 0.05, `mild` just over it."""
         return tuple(
             Sample(
                 invariant=invariant.id,
-                value=0.4 if invariant.id in red else 0.0,
+                value=0.8 if invariant.id in red else 0.1 if invariant.id in mild else 0.0,
                 samples=1.0 if invariant.id in swallowed else 40.0,
                 offered=1.0 if invariant.id in idle else 40.0,
                 measured_at=self.at,

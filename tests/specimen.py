@@ -124,7 +124,7 @@ INVARIANTS = (
 
 #: what an invariant reads while it holds and while it is violated
 LEVELS = {
-    "canary_slow": (0.002, 0.31),
+    "canary_slow": (0.002, 0.71),
     "messages_slow": (0.006, 0.87),
     "errors": (0.0, 0.34),
     "idle_in_transaction": (0.0, 38.0),

@@ -105,7 +105,7 @@ def watch(
     """Correctness must go on holding; gates that say nothing for too long are overdue."""
     phase = _watched(campaign, phase, before)
     campaign = campaign.evolve(phase=phase)
-    patience_s = campaign.timings.audit_patience_s
+    patience_s = campaign.plan.timings.audit_patience_s
     if event.at - phase.heard_at <= patience_s:
         return Step(campaign)
     fault, reason = GATES, f"they said nothing for more than {patience_s:g} s"
@@ -118,8 +118,13 @@ def _watched(campaign: Campaign, phase: Auditing, before: tuple[Reading, ...]) -
     """What was lost stays lost. Latency is not judged: the gates' own requests are load too."""
     if phase.applied_at is None:
         return phase
-    warm_at = phase.applied_at + campaign.timings.warm_up_s
-    streaks = watching.count_streaks(phase.streaks, before, campaign.readings, since=warm_at)
+    streaks = watching.count_streaks(
+        phase.streaks,
+        before,
+        campaign.readings,
+        since=phase.applied_at,
+        timings=campaign.plan.timings,
+    )
     lost = [
         name for name in watching.violated(streaks) if name in regressions.correctness(campaign)
     ]

@@ -70,7 +70,7 @@ def on_evaluated(campaign: Campaign, event: Evaluated) -> Step:
 
 def _after_a_gap(campaign: Campaign, *, gap_s: float) -> Phase:
     """The phase; what lies further apart than one window was not seen, and starts anew."""
-    timings, phase = campaign.timings, campaign.phase
+    timings, phase = campaign.plan.timings, campaign.phase
     if gap_s <= timings.range_s:
         return phase
     match phase:
@@ -103,13 +103,15 @@ def _streaks(
     *,
     since: float,
 ) -> Streaks:
-    """Brought up to date; nothing counts during the warm-up."""
-    warm_at = since + campaign.timings.warm_up_s
-    return watching.count_streaks(phase.streaks, before, campaign.readings, since=warm_at)
+    """Brought up to date with what was just read, under the load that is on `since` then."""
+    timings = campaign.plan.timings
+    return watching.count_streaks(
+        phase.streaks, before, campaign.readings, since=since, timings=timings
+    )
 
 
 def _baseline(campaign: Campaign, phase: Baseline, event: Evaluated) -> Step:
-    timings, at = campaign.timings, event.at
+    timings, at = campaign.plan.timings, event.at
     if phase.applied_at is not None:
         clean = watching.clean_since(phase.clean_since, campaign.readings, at=at, must_hold=())
         phase = replace(phase, clean_since=clean)
@@ -152,7 +154,7 @@ def _disturbed(
     campaign: Campaign, phase: Disturbed, event: Evaluated, before: tuple[Reading, ...]
 ) -> Step:
     """Violations count from the warm-up on, doubt only once a whole window lies under the load."""
-    timings, at = campaign.timings, event.at
+    timings, at = campaign.plan.timings, event.at
     if phase.applied_at is None or at < phase.applied_at + timings.warm_up_s:
         return Step(campaign.evolve(phase=phase))
     on_for = at - phase.applied_at
@@ -222,7 +224,7 @@ def _repairing(
 
 
 def _recovering(campaign: Campaign, phase: Recovering, event: Evaluated) -> Step:
-    timings, at, trial = campaign.timings, event.at, campaign.trial
+    timings, at, trial = campaign.plan.timings, event.at, campaign.trial
     if campaign.deploying:
         return Step(campaign.evolve(phase=replace(phase, clean_since=None)))
     phase = _watched(campaign, phase, event)
@@ -285,7 +287,7 @@ def _watched(campaign: Campaign, phase: _Watched, event: Evaluated) -> _Watched:
 
 def _confirmed(campaign: Campaign, phase: Confirming, event: Evaluated, *, on_for: float) -> Step:
     """Long enough on, and clean at its end; or out of patience."""
-    timings, at = campaign.timings, event.at
+    timings, at = campaign.plan.timings, event.at
     enough = timings.clean_period_s
     if phase.stage == "full":
         enough = timings.confirm_s(campaign.trial.time_to_detect_s or 0.0)
@@ -313,7 +315,7 @@ def _out_of_patience(
 ) -> Step:
     """Red a short while ago: lost. What could not be measured is the harness's fault."""
     doubt = watching.doubt(campaign.readings, event.missing, must_hold=_must_hold(campaign, phase))
-    recent_s = campaign.timings.clean_period_s
+    recent_s = campaign.plan.timings.clean_period_s
     red = phase.red_at is not None and event.at - phase.red_at <= recent_s
     if red or doubt is None:
         return transitions.unresolved(campaign, reason, at=event.at, lost=lost)

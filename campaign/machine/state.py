@@ -15,7 +15,6 @@ from campaign.model import (
     Plan,
     Profile,
     Reading,
-    Timings,
     TrialRecord,
     scaled,
 )
@@ -60,18 +59,6 @@ class Campaign:
 
     def with_trial(self, **changes: Any) -> Campaign:
         return self.evolve(trial=replace(self.trial, **changes))
-
-    @property
-    def timings(self) -> Timings:
-        """The plan's; a slower machine than the loads were measured on warms up for longer.
-
-        What a new load costs once, such as the connections of a pool, costs more there, while its
-        rates were lowered already.
-        """
-        timings = self.plan.timings
-        if self.calibration is None or self.calibration.rate_scale >= 1:
-            return timings
-        return replace(timings, warm_up_s=timings.warm_up_s / self.calibration.rate_scale)
 
     @property
     def profile(self) -> Profile:

@@ -9,9 +9,13 @@ from campaign.machine.state import Campaign
 from campaign.model import Evaluated, Reading, Status, Symptom, judge
 from campaign.model.invariant import STARVED, UNDER_FLOOR
 from campaign.model.phase import Streaks
+from campaign.model.plan import Timings
 
 #: A violation is at least this many violating evaluations in a row.
 VIOLATING_EVALUATIONS = 2
+
+#: So many times over the limit is more than a load's first second can do to a window.
+SEVERE = 10
 
 #: The `Doubt.fault` of what a generator in good health offered and nobody answered.
 APP = "app"
@@ -30,7 +34,7 @@ def judge_all(campaign: Campaign, event: Evaluated) -> tuple[Reading, ...]:
     """One reading of each invariant, in the plan's order."""
     samples = {sample.invariant: sample for sample in event.samples}
     starved = campaign.plan.generator_limits.starved(event.generator)
-    freshness_s = campaign.timings.freshness_s
+    freshness_s = campaign.plan.timings.freshness_s
     return tuple(
         [
             judge(
@@ -46,13 +50,21 @@ def judge_all(campaign: Campaign, event: Evaluated) -> tuple[Reading, ...]:
 
 
 def count_streaks(
-    streaks: Streaks, before: tuple[Reading, ...], now: tuple[Reading, ...], *, since: float
+    streaks: Streaks,
+    before: tuple[Reading, ...],
+    now: tuple[Reading, ...],
+    *,
+    since: float,
+    timings: Timings,
 ) -> Streaks:
     """Violating evaluations in a row; anything else, doubt included, starts anew.
 
-    Prometheus's evaluation counts once, however often it was seen, and only when it lies after
-    `since`.
+    Prometheus's evaluation counts once, however often it was seen, and only when it lies behind
+    the warm-up of the load that is on `since` then. While its window still reaches back into the
+    warm-up it counts only when severe: connections are opened and caches filled there.
     """
+    warm_at = since + timings.warm_up_s
+    settled_at = warm_at + timings.range_s
     violating = [reading for reading in now if reading.status is Status.VIOLATED]
     if not violating:
         return {}
@@ -60,9 +72,14 @@ def count_streaks(
     counted: Streaks = {}
     for reading in violating:
         name, measured_at = reading.invariant, reading.measured_at
-        fresh = measured_at is not None and measured_at >= since and measured_at != seen.get(name)
-        counted[name] = streaks.get(name, 0) + fresh
+        counts_from = warm_at if _severe(reading) else settled_at
+        counts = measured_at is not None and measured_at >= counts_from
+        counted[name] = streaks.get(name, 0) + (counts and measured_at != seen.get(name))
     return counted
+
+
+def _severe(reading: Reading) -> bool:
+    return reading.value is not None and reading.value >= SEVERE * reading.limit
 
 
 def violated(streaks: Streaks) -> tuple[str, ...]:

@@ -156,7 +156,7 @@ class World:
         return tuple(self._sample(invariant, at) for invariant in self.plan.invariants)
 
     def _sample(self, invariant: Invariant, at: float) -> Sample:
-        value = 0.4 if self._is_violated(invariant, at) else 0.0
+        value = 0.8 if self._is_violated(invariant, at) else 0.0
         return Sample(
             invariant=invariant.id, value=value, samples=40.0, offered=40.0, measured_at=at
         )

@@ -137,7 +137,7 @@ class _Round:
             record=record,
             seen=self.watcher.of(record.index),
             invariants={invariant.id: invariant for invariant in campaign.invariants},
-            timings=campaign.timings,
+            timings=campaign.plan.timings,
             attempt=self._tries[experiment.key] + 1,
             bare=campaign.plan.bare,
         )

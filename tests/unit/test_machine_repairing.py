@@ -55,7 +55,7 @@ def test_the_first_action_the_first_edit_and_the_resolve_are_on_record() -> None
 
 def test_the_worst_reading_is_kept_beside_the_last() -> None:
     drive = repairing().tick(3, red=["p0_latency"]).tick(3)
-    assert [reading.value for reading in drive.trial.worst] == [0.4]
+    assert [reading.value for reading in drive.trial.worst] == [0.8]
 
 
 def test_a_spent_wall_time_ends_the_session_and_the_app_is_judged_as_it_is() -> None:
