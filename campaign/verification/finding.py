@@ -144,10 +144,11 @@ def _broken(measured: Sequence[Measured], record: TrialRecord) -> _Judgement:
     """Every named invariant must have been violated."""
     if not record.violated:
         return _unless_unknown(record, f"nothing was violated: {_verdict(record)}")
-    unbroken = [m.invariant for m in measured if not m.broken]
-    unmeasured = any(m.value is None for m in measured)
-    problem = f"not violated: {', '.join(unbroken)}" if unbroken else ""
-    return _Judgement(problem=problem, unknown=unmeasured)
+    unmeasured = [m.invariant for m in measured if m.value is None]
+    if unmeasured:
+        return _Judgement(problem=_never_measured(unmeasured), unknown=True)
+    unbroken = [f"{m.invariant} ({m.value:.3g})" for m in measured if not m.broken]
+    return _Judgement(problem=f"not violated: {', '.join(unbroken)}" if unbroken else "")
 
 
 def _broken_or_masked(
@@ -163,14 +164,19 @@ def _held(record: TrialRecord) -> _Judgement | None:
     """None when nothing was violated to the window's end."""
     if isinstance(record.verdict, Immune):
         return None
-    told = ", ".join(record.violated) or _verdict(record)
-    return _unless_unknown(record, f"not held: {told}")
+    worst = {r.invariant: f" ({r.value:.3g})" for r in record.worst if r.value is not None}
+    told = ", ".join(f"{name}{worst.get(name, '')}" for name in record.violated)
+    return _unless_unknown(record, f"not held: {told or _verdict(record)}")
+
+
+def _never_measured(names: Sequence[str]) -> str:
+    return f"never measured: {', '.join(names)}"
 
 
 def _roomy(measured: Sequence[Measured]) -> _Judgement:
     unmeasured = [m.invariant for m in measured if m.margin is None]
     if unmeasured:
-        return _Judgement(problem=f"never measured: {', '.join(unmeasured)}", unknown=True)
+        return _Judgement(problem=_never_measured(unmeasured), unknown=True)
     tight = [m.invariant for m in measured if m.margin is None or m.margin < REQUIRED_MARGIN]
     problem = f"less than {REQUIRED_MARGIN:g}x margin: {', '.join(tight)}" if tight else ""
     return _Judgement(problem=problem)

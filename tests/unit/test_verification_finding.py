@@ -84,17 +84,17 @@ SURVIVED = record(Immune())
 def test_red_needs_every_named_invariant_violated(purpose: Purpose) -> None:
     assert find(purpose, LOST_TRIAL, *BROKEN).problem == ""
     partly = find(purpose, LOST_TRIAL, BROKEN[0], reading("lost", 0.0))
-    assert (partly.problem, partly.unknown) == ("not violated: lost", False)
+    assert (partly.problem, partly.unknown) == ("not violated: lost (0)", False)
 
 
 def test_a_value_at_its_limit_is_not_violated() -> None:
     found = find(Purpose.RED, LOST_TRIAL, reading("latency", 0.05), BROKEN[1])
-    assert found.problem == "not violated: latency"
+    assert found.problem == "not violated: latency (0.05)"
 
 
 def test_red_by_what_was_never_measured_is_tried_again() -> None:
     found = find(Purpose.RED, LOST_TRIAL, BROKEN[0])
-    assert (found.problem, found.unknown) == ("not violated: lost", True)
+    assert (found.problem, found.unknown) == ("never measured: lost", True)
 
 
 @pytest.mark.parametrize("purpose", [Purpose.RED, Purpose.OTHERS, Purpose.UNMASKED])
@@ -256,7 +256,7 @@ def test_the_beginning_of_a_hacks_trial_is_a_red_run() -> None:
     assert (hack.purpose, hack.name, hack.problem) == (Purpose.HACK, "hack drop_it", "")
     assert red.caught is None
     partly, _ = findings(Purpose.HACK, caught, BROKEN[0], reading("lost", 0.0), red_number=1)
-    assert partly.problem == "not violated: lost"
+    assert partly.problem == "not violated: lost (0)"
 
 
 # -- either ---------------------------------------------------------------------------------------

@@ -94,8 +94,8 @@ async def test_a_fix_that_mends_nothing_disproves_the_profile(catalogue: Catalog
     proofs, _, _ = await prove(catalogue, Lab())
     assert [proof.proven for proof in proofs.all] == [True, False]
     assert proofs.all[1].problems == (
-        "green 1: not held: p1_latency",
-        "all fixes: not held: p1_latency",
+        "green 1: not held: p1_latency (0.8)",
+        "all fixes: not held: p1_latency (0.8)",
     )
 
 
