@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Four that fail in four different ways, in about five minutes.
 DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
 
-.PHONY: help setup demo test acceptance lint verify schema bench soak clean
+.PHONY: help setup demo test acceptance lint verify schema metrics dashboards bench soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,14 @@ lint: setup ## Check style, types and the direction of imports
 verify: setup ## Prove every chaos profile: red, green with its fix, and no trick is taken for one
 	$(BIN)/ratchet profiles verify --repeats 1
 
-schema: setup ## Write the JSON Schemas of profiles, invariants, targets, campaigns and traces
+schema: setup ## Write the JSON Schemas of all that people and programs read and write
 	$(BIN)/ratchet profiles schema --into docs/schema
+
+metrics: setup ## Write docs/metrics.md from the real registries and rules
+	$(BIN)/python -m campaign.metrics_page docs/metrics.md
+
+dashboards: setup ## Write Grafana's dashboards from their code in deploy/grafana/generator
+	$(BIN)/python -m deploy.grafana.generator
 
 bench: setup ## Measure the harness itself
 	.venv/bin/python -m tests.bench

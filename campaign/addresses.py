@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,13 @@ class Address:
     url: str
     token: str = field(repr=False)
     pid: int
+    #: where that pid counts: in a container it is another machine's
+    host: str = field(default_factory=socket.gethostname)
+
+    @property
+    def may_live(self) -> bool:
+        """False when its process is known to be gone."""
+        return self.host != socket.gethostname() or psutil.pid_exists(self.pid)
 
 
 def daemon_file(root: Path) -> Path:
@@ -31,9 +39,9 @@ def read_address(file: Path) -> Address | None:
     """None when there is none, or the process that wrote it is gone."""
     try:
         address = Address(**json.loads(file.read_text()))
-        return address if psutil.pid_exists(address.pid) else None
     except (OSError, ValueError, TypeError):
         return None
+    return address if address.may_live else None
 
 
 def announce(file: Path, address: Address) -> None:

@@ -271,6 +271,8 @@ def _colon(text: str) -> str:
 
 def _harness(before: Campaign, event: Event, after: Campaign) -> str | None:
     match event:
+        case ComponentDown(covered=True):
+            return f"{event.component} goes on: {words.short(event.reason, _WIDE)}"
         case ComponentDown():
             return f"{event.component} went down: {words.short(event.reason, _WIDE)}"
         case ComponentUp():

@@ -14,6 +14,7 @@ import psutil
 
 from campaign.identity import app_identity
 from campaign.sandbox import unavailable
+from campaign.stack.compose_places import is_compose
 from campaign.stack.errors import MissingProgramError
 from campaign.stack.places import MIN_FREE_BYTES, free_bytes
 from campaign.stack.programs import find_postgres, find_prometheus, program_version
@@ -48,15 +49,22 @@ def run_checks(
     """Look at this machine; takes about half a second and changes nothing."""
     return (
         check_python(sys.version_info[:3], executable=sys.executable),
-        check_postgres(),
-        check_prometheus(),
-        check_sandbox(),
+        *(() if is_compose() else _check_programs()),
         check_git(),
-        check_setpriv(system=platform.system(), is_root=os.geteuid() == 0),
         check_wheels(wheels_dir),
         check_disk(free_bytes(runs_dir.absolute())),
         check_memory(psutil.virtual_memory().available),
         check_cores(psutil.cpu_count() or 1),
+    )
+
+
+def _check_programs() -> tuple[Check, ...]:
+    """Of what has a container of its own in the compose stack."""
+    return (
+        check_postgres(),
+        check_prometheus(),
+        check_sandbox(),
+        check_setpriv(system=platform.system(), is_root=os.geteuid() == 0),
         check_browser(),
     )
 

@@ -25,6 +25,7 @@ from campaign.api_order import read_order
 from campaign.errors import BusyError, RatchetError, UsageError
 from campaign.host_metrics import HostMetrics
 from campaign.http_api import build_api
+from campaign.listening import listening
 from campaign.machine import Campaign, step
 from campaign.model import ContinueRequested, Event, PauseRequested, Plan
 from campaign.orders import specify
@@ -33,13 +34,13 @@ from campaign.preflight import require_operator_ready, require_ready
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, api_file, find_run, list_runs, new_name, new_run
 from campaign.seats import Register
-from campaign.shell import CampaignOverError, Shell
+from campaign.shell import CampaignOverError, Observer, Shell
 from campaign.states import read_state
+from campaign.webhook import kept, require_usable
 from reports import summarise, write_report
 
 log = structlog.get_logger(__name__)
 
-_LOOPBACK = "127.0.0.1"
 #: how often a follower of another process's journal looks for more
 _FOLLOW_S = 0.5
 
@@ -65,9 +66,12 @@ class Host:
         port: int = 0,
         options: RigOptions | None = None,
         token: str | None = None,
+        observers: tuple[Observer, ...] = (),
     ) -> None:
-        """`options`: of the campaigns that are asked for over the API."""
+        """`options` and `observers`: of the campaigns that are asked for over the API."""
         self.root = root
+        self._listening = listening()
+        self._observers = observers
         self._wanted_port = port
         self._options = options or RigOptions()
         self.token = token or secrets.token_urlsafe(24)
@@ -84,7 +88,8 @@ class Host:
 
     @property
     def address(self) -> Address:
-        return Address(url=f"http://{_LOOPBACK}:{self._port}", token=self.token, pid=os.getpid())
+        url = f"http://{self._listening.name}:{self._port}"
+        return Address(url=url, token=self.token, pid=os.getpid())
 
     @property
     def seats(self) -> Register | None:
@@ -92,10 +97,16 @@ class Host:
         return self._seats
 
     async def __aenter__(self) -> Self:
-        api = build_api(self, registry=self.registry, token=self.token, seats=lambda: self.seats)
+        api = build_api(
+            self,
+            registry=self.registry,
+            token=self.token,
+            seats=lambda: self.seats,
+            names=self._listening.names,
+        )
         self._runner = web.AppRunner(api, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, _LOOPBACK, self._wanted_port)
+        site = web.TCPSite(self._runner, self._listening.address, self._wanted_port)
         try:
             await site.start()
         except OSError as error:
@@ -238,6 +249,7 @@ class Host:
         Raises:
             UsageError: why it cannot be played.
         """
+        require_usable(self._options.webhook or kept(run.webhook))
         no_sandbox = await asyncio.to_thread(require_ready, run)
         options = replace(self._options, sandbox=self._options.sandbox and not no_sandbox)
         await require_operator_ready(run, plan, options, no_sandbox=no_sandbox)
@@ -246,6 +258,7 @@ class Host:
             run=run,
             plan=plan,
             options=options,
+            observers=self._observers,
             on_shell=lambda _: begun.set(),
         )
         playing = asyncio.create_task(self.play(performance), name=run.name)

@@ -28,8 +28,12 @@ _PAGES = "/api/campaigns"
 _HINT = "`ratchet serve` prints it; a browser needs ?token=… once"
 
 
-def guarded(token: str, *, but_for: AbstractSet[Any]) -> Any:
+def guarded(
+    token: str, *, but_for: AbstractSet[Any], names: AbstractSet[str] = frozenset()
+) -> Any:
     """A middleware. Handlers in `but_for` look at a secret of their own.
+
+    `names` lead here beside those of the loopback.
 
     Raises, for what it refuses:
         AccessError: the token is missing or wrong.
@@ -42,7 +46,7 @@ def guarded(token: str, *, but_for: AbstractSet[Any]) -> Any:
         reads = request.method in _READING
         if reads and request.path in _OPEN:
             return await handler(request)
-        _require_own_name(request.headers.get("Host", ""))
+        _require_own_name(request.headers.get("Host", ""), _OWN_NAMES | names)
         if request.match_info.handler in but_for:
             return await handler(request)
         if reads and _same(request.query.get("token", ""), token):
@@ -62,12 +66,12 @@ def _to_the_page(request: web.Request, pages: str) -> web.HTTPSeeOther:
     return there
 
 
-def _require_own_name(host: str) -> None:
+def _require_own_name(host: str, names: AbstractSet[str]) -> None:
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:
         name = None
-    if name not in _OWN_NAMES:
+    if name not in names:
         raise MisdirectedError(
             f"this is not {host[:100]!r}", hint="ask for 127.0.0.1 or localhost by that name"
         )

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Protocol
@@ -73,15 +74,18 @@ def build_api(
     registry: CollectorRegistry,
     token: str,
     seats: Callable[[], Register | None] = lambda: None,
+    names: AbstractSet[str] = frozenset(),
 ) -> web.Application:
     """The whole API; what tells of a campaign or changes one needs `Authorization: Bearer <token>`.
 
-    Calls to `seats` (None: no campaign yet) have secrets of their own.
+    Calls to `seats` (None: no campaign yet) have secrets of their own. `names` lead here beside
+    those of the loopback.
     """
     routes = _Routes(control, registry)
     seat_routes = SeatRoutes(seats, token=token)
     open_to_others = frozenset(route.handler for route in seat_routes.routes)
-    api = web.Application(middlewares=[_errors, guarded(token, but_for=open_to_others)])
+    guard = guarded(token, but_for=open_to_others, names=names)
+    api = web.Application(middlewares=[_errors, guard])
     api.add_routes(seat_routes.routes)
     api.add_routes(
         [

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from campaign.choices import Choices, placed_agent, require_sound
 from campaign.doctor import check_git
 from campaign.errors import UsageError
-from campaign.model import Budget, LadderMode, OperatorOptions, Plan, Profile, Timings
+from campaign.model import Budget, LadderMode, OperatorOptions, Plan, Profile, Timings, Webhook
 from chaos_profiles import (
     PROFILES_VARIABLE,
     CampaignSpec,
@@ -162,7 +162,18 @@ def _base(order: Order) -> CampaignSpec:
         raise UsageError(str(error)) from error
     options = spec.operator_options
     agent = placed_agent(options.agent, order.file.parent)
-    return replace(spec, operator_options=replace(options, agent=agent))
+    return replace(
+        spec,
+        operator_options=replace(options, agent=agent),
+        webhook=_placed_webhook(spec.webhook, order.file.parent),
+    )
+
+
+def _placed_webhook(webhook: Webhook | None, folder: Path) -> Webhook | None:
+    """Its secret by its absolute path: whoever resumes the campaign may stand elsewhere."""
+    if webhook is None or webhook.secret_file is None:
+        return webhook
+    return replace(webhook, secret_file=str((folder / webhook.secret_file).resolve()))
 
 
 def _operator(spec: CampaignSpec, order: Order) -> str:

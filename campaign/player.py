@@ -20,6 +20,7 @@ from campaign.preflight import require_boundary
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
 from campaign.shell import Observer, Shell
+from campaign.webhook import OnLeft, dispatched
 from campaign.wiring import wire
 from reports import write_report
 
@@ -46,6 +47,8 @@ class Performance:
     seats: Seats | None = None
     #: called when its tickets wait for somebody from outside, before anything runs
     on_external: Callable[[], None] = lambda: None
+    #: called at the end with the notices that its webhook did not take, if there are any
+    on_left: OnLeft = lambda _: None
     #: what the reference operator does in a trial (by its index) instead of the profile's own fix
     repairs: Mapping[int, Repair] = field(default_factory=dict)
 
@@ -83,6 +86,14 @@ async def _play(performance: Performance) -> Campaign:
             allowed=options.allow_unsandboxed_operator,
             why="it is switched off",
         )
+        notices = await cleanup.enter_async_context(
+            dispatched(
+                run,
+                options.webhook,
+                registry=performance.registry,
+                on_left=performance.on_left,
+            )
+        )
         if plan.operator == "external":
             performance.on_external()
         catalogue = read_catalogue(plan.target)
@@ -104,7 +115,7 @@ async def _play(performance: Performance) -> Campaign:
             seats=performance.seats,
             repairs=performance.repairs,
         )
-        shell = Shell(ports, observers=performance.observers)
+        shell = Shell(ports, observers=(*performance.observers, *notices))
         performance.on_shell(shell)
         campaign = await shell.run(plan)
         _report(await journal.read(), run)

@@ -79,6 +79,8 @@ class ComponentChange:
     component: str
     up: bool
     reason: str = ""
+    #: it ended, others do its work, and nothing is lost with it
+    covered: bool = False
 
 
 class Stack(Protocol):

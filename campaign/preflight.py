@@ -9,6 +9,7 @@ from campaign.operator_needs import require_operator_needs
 from campaign.orders import SCRIPTED
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, list_runs, require_reachable, require_unused
+from campaign.stack import is_compose
 from campaign.states import read_campaign
 
 _SANDBOX = "bubblewrap"
@@ -30,12 +31,14 @@ def require_ready(run: RunFolder) -> str:
             "; ".join(f"{check.name}: {check.found}" for check in lacking),
             hint="; ".join(dict.fromkeys(check.advice for check in lacking)),
         )
+    if is_compose():
+        return why_no_sandbox()
     return next((_why_none(check) for check in checks if check.name == _SANDBOX), "")
 
 
 def why_no_sandbox() -> str:
     """Why the app cannot be confined on this machine; empty when it can. Starts a sandbox."""
-    return _why_none(check_sandbox())
+    return "" if is_compose() else _why_none(check_sandbox())
 
 
 def _why_none(check: Check) -> str:
@@ -65,6 +68,12 @@ async def require_operator_ready(
     )
     _require_no_hint(run, plan)
     _require_recording(run, plan)
+    if is_compose() and plan.operator not in SCRIPTED:
+        raise UsageError(
+            f"operator {plan.operator} cannot work in the compose stack yet: its shell would run "
+            "beside the harness",
+            hint=f"there, these may work: {', '.join(SCRIPTED)}; the others: --stack local",
+        )
     if plan.operator not in SCRIPTED:
         require_operator_needs(plan, options)
 

@@ -22,21 +22,28 @@ from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.doctor import WHEELS_DIR
 from campaign.gates import AppFailedError, GateRunner, prepare_gates
 from campaign.identity import IdentityError
-from campaign.model import Calibration, Invariant, Plan, Snapshot, Timings
+from campaign.merging import merged
+from campaign.model import Calibration, Invariant, Plan, Snapshot, Timings, Webhook
 from campaign.past import Past
 from campaign.ports import ComponentChange, PortError, Ready
 from campaign.runs import RunFolder
 from campaign.seeding import recipe
 from campaign.snapshots import take
 from campaign.stack import (
+    WORKER_PREFIX,
     ComponentUp,
     DatabaseSource,
+    LoadDivision,
     LoadgenSettings,
-    LocalStack,
     LocalStackConfig,
+    Ports,
+    ProcessStack,
     StackError,
     SupervisorSettings,
     cache_place,
+    is_compose,
+    lay_out,
+    make_stack,
 )
 from campaign.supervisor.environments import EnvironmentRefusedError
 from chaos_profiles import Catalogue, TooSlowError, calibrated, load_target_data, rules_yaml
@@ -58,6 +65,12 @@ class RigOptions:
     api_key_file: Path | None = None
     #: any operator may work without a sandbox
     allow_unsandboxed_operator: bool = False
+    #: where notices go; None: where those of the campaign went before, if anywhere
+    webhook: Webhook | None = None
+    #: among which processes the load is divided
+    load: LoadDivision = field(default_factory=LoadDivision)
+    #: the app's port on the loopback; None: any that is free
+    app_port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +100,7 @@ class Rig:
         self._catalogue = catalogue
         self._options = options
         self._registry = registry
-        self._stack: LocalStack | None = None
+        self._stack: ProcessStack | None = None
         self._lines: Lines | None = None
         self._open = AsyncExitStack()
         self._running = asyncio.Event()
@@ -103,7 +116,7 @@ class Rig:
         return self._lines
 
     @property
-    def stack(self) -> LocalStack | None:
+    def stack(self) -> ProcessStack | None:
         return self._stack
 
     @property
@@ -122,6 +135,7 @@ class Rig:
     ) -> Ready:
         """See `ports.Stack`."""
         try:
+            lay_out(self._run.path)
             past = Past.of(plan.origin, run=self._run, root=self._options.campaigns)
             if past is not None:
                 await past.take_over(self.workspace, fresh=fresh)
@@ -155,8 +169,19 @@ class Rig:
     async def changes(self) -> AsyncIterator[ComponentChange]:
         """See `ports.Stack`; a supervisor that was restarted is given its revision back first."""
         await self._running.wait()
+        async for change in merged(self._changes_of_stack(), self.lines.load.worker_changes()):
+            yield change
+
+    async def _changes_of_stack(self) -> AsyncIterator[ComponentChange]:
         assert self._stack is not None  # noqa: S101 - it runs
         async for event in self._stack.events():
+            if event.name.startswith(WORKER_PREFIX):
+                # What that means for the load is its master's to say; see `worker_changes`.
+                if not isinstance(event, ComponentUp):
+                    yield ComponentChange(
+                        component=event.name, up=False, reason=event.reason, covered=True
+                    )
+                continue
             if not isinstance(event, ComponentUp):
                 yield ComponentChange(component=event.name, up=False, reason=event.reason)
                 continue
@@ -189,7 +214,9 @@ class Rig:
 
     async def export(self, revision: str) -> Path:
         """The revision's files, read-only, in a folder of their own."""
-        return await self.workspace.export(revision, self._run.deployments / revision)
+        exported = await self.workspace.export(revision, self._run.deployments / revision)
+        # By the name that every container knows it by.
+        return exported.resolve()
 
     async def take_snapshot(self, snapshot: str) -> Snapshot:
         """See `ports.Archive`."""
@@ -215,7 +242,11 @@ class Rig:
         config = LocalStackConfig(
             run_dir=self._run.path,
             database=database,
-            loadgen=LoadgenSettings(clients=self._catalogue.target.clients, seed=plan.seed),
+            loadgen=LoadgenSettings(
+                clients=self._catalogue.target.clients,
+                seed=plan.seed,
+                division=self._options.load,
+            ),
             supervisor=SupervisorSettings(
                 command=self._catalogue.target.command,
                 wheels_dir=WHEELS_DIR,
@@ -223,8 +254,9 @@ class Rig:
             ),
             rule_files=(rules,),
             daemon_port=self._options.daemon_port,
+            ports=Ports(app=self._options.app_port),
         )
-        stack = await self._open.enter_async_context(LocalStack(config))
+        stack = await self._open.enter_async_context(make_stack(config))
         self._stack = stack
         where = stack.addresses
         data = load_target_data(self._catalogue.target.folder)
@@ -286,7 +318,8 @@ class Rig:
         patches = self._options.starts.get(trial, ())
         if not patches:
             return first
-        shell = WorkspaceShell(self.workspace.path, confined=self._options.sandbox)
+        confined = self._options.sandbox and not is_compose()
+        shell = WorkspaceShell(self.workspace.path, confined=confined)
         for patch in patches:
             done = await shell.run(("git", "apply", "-"), stdin=patch.read_bytes())
             if done.exit_code != 0:
@@ -307,7 +340,7 @@ class Rig:
         where = self._stack.addresses
         return await calibrate(
             self.lines.load,
-            metrics_url=f"{where.loadgen_url}/metrics",
+            metrics_urls=await self.lines.load.metrics_urls(),
             dsn=where.database.superuser_dsn,
         )
 

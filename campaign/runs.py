@@ -70,6 +70,16 @@ class RunFolder:
         return self.path / "journal.url"
 
     @property
+    def webhook(self) -> Path:
+        """Where its notices go, for whoever resumes it; may hold a secret."""
+        return self.path / "webhook.json"
+
+    @property
+    def webhook_cursor(self) -> Path:
+        """Which of them were acknowledged."""
+        return self.path / "webhook.cursor.json"
+
+    @property
     def deployments(self) -> Path:
         return self.path / "deployments"
 

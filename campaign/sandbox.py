@@ -92,7 +92,7 @@ def argv(sandbox: Sandbox, command: Sequence[str]) -> list[str]:
         *_environment(sandbox),
         *_isolation(sandbox),
         "--",
-        *_limits(sandbox.limits),
+        *prlimit(sandbox.limits),
         *command,
     ]
 
@@ -215,7 +215,8 @@ def _isolation(sandbox: Sandbox) -> list[str]:
     ]
 
 
-def _limits(limits: Limits) -> list[str]:
+def prlimit(limits: Limits) -> list[str]:
+    """What to put in front of a command line so that these limits hold for it."""
     wanted = {
         "--nproc": limits.processes,
         "--as": limits.address_space_bytes,

@@ -18,8 +18,8 @@ from campaign.runs import RunFolder
 from campaign.stack import (
     PGDATA,
     Kept,
-    LocalStack,
     NoSnapshotError,
+    ProcessStack,
     SnapshotStore,
     StackError,
     StoredSnapshot,
@@ -37,7 +37,7 @@ class Ledger(Protocol):
     async def catch_up(self) -> None: ...
 
 
-async def take(snapshot: str, *, run: RunFolder, stack: LocalStack, ledger: Ledger) -> Snapshot:
+async def take(snapshot: str, *, run: RunFolder, stack: ProcessStack, ledger: Ledger) -> Snapshot:
     """Keep what there is now; a second time under the same id gives the first one.
 
     Raises:
@@ -61,7 +61,7 @@ async def take(snapshot: str, *, run: RunFolder, stack: LocalStack, ledger: Ledg
 
 
 async def _keep(
-    snapshot: str, store: SnapshotStore, *, run: RunFolder, stack: LocalStack, ledger: Ledger
+    snapshot: str, store: SnapshotStore, *, run: RunFolder, stack: ProcessStack, ledger: Ledger
 ) -> Kept:
     await ledger.catch_up()
     async with (

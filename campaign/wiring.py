@@ -29,6 +29,7 @@ from campaign.ports import Journal, Observation, PortError, Ports
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
 from campaign.seats import Register
+from campaign.stack import is_compose
 from campaign.staff import Premises, Staffing, operator_for
 from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentResult
@@ -168,7 +169,10 @@ async def wire(
     """
     lines = RigPorts(rig=rig, mark=f"{plan.campaign}-" if plan.mode == "replay" else "")
     equipment = Equipment(
-        sandbox=WorkspaceShell(rig.workspace.path, confined=options.sandbox),
+        # A container's processes have no namespaces of their own to make.
+        sandbox=WorkspaceShell(
+            rig.workspace.path, confined=options.sandbox and not is_compose()
+        ),
         workspace=WorkspaceTools(rig=rig),
         deployer=lines,
     )

@@ -15,6 +15,7 @@ from campaign.model import (
     Plan,
     Profile,
     Timings,
+    Webhook,
 )
 from chaos_profiles.catalogue import PROFILES_ROOT, Catalogue, target_folders, target_names
 from chaos_profiles.checks import ParamsModels, check_load
@@ -42,6 +43,8 @@ class CampaignSpec:
     operator_options: OperatorOptions = field(default_factory=OperatorOptions)
     #: a continuous campaign keeps the state that each trial starts in
     snapshots: bool = True
+    #: where notices go; no part of the plan, which everybody can read
+    webhook: Webhook | None = None
 
     def plan(self, campaign: str) -> Plan:
         """The plan of a campaign of that name."""
@@ -132,6 +135,7 @@ def _spec(content: CampaignFile, catalogue: Catalogue, timings: Timings) -> Camp
         budget=Budget(**content.budget.model_dump()),
         campaign_budget=CampaignBudget(**content.campaign_budget.model_dump()),
         operator_options=_options(content.operator_options),
+        webhook=None if content.webhook is None else Webhook(**content.webhook.model_dump()),
     )
 
 

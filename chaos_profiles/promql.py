@@ -4,7 +4,7 @@ Small letters name an expression under `shared:`, put in place of the name in pa
 Capitals are filled in by Ratchet:
 
     $SELECT   the invariant's own label matchers (`select:`), without braces; when it is loaded
-    $L        its latency limit as a value of the label `le`, such as 0.3 or 1.0
+    $L        its latency limit as a value of the labels `le` and `older_than_seconds`, such as 0.3
     $RANGE    the sliding window, such as 4s
     $RANGE_S  the same in seconds, such as 4; with a probe a second, also the probes of a window
     $SCRAPE_S the time between two scrapes in seconds, such as 1

@@ -1,16 +1,16 @@
 """Calibrated invariants as Prometheus rules, so that Grafana and people see what is judged.
 
-One group, evaluated every second, in this order: what each invariant is judged by
-(`ratchet:invariant_value`, `…_samples`, `…_offered`, `…_limit`, each labelled `invariant`), the
-generator's own health, and an alert for each invariant. Where the data is missing a series is
-absent for that second; nothing ever stands in for it.
+One group, evaluated every second, in this order: whether all parts of the generator are seen, what
+each invariant is judged by (`ratchet:invariant_value`, `…_samples`, `…_offered`, `…_limit`, each
+labelled `invariant`), the generator's own health, and an alert for each invariant. Where the data
+is missing a series is absent for that second; nothing ever stands in for it.
 """
 
 from __future__ import annotations
 
 import io
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,22 @@ LATENCY_EDGES_S = (
 
 #: As many violating evaluations in a row as open a ticket also fire the alert.
 _VIOLATING_EVALUATIONS = 2
+
+#: what each recorded series says; `ALERTS` is Prometheus's own, of what the alerts of ours are
+RECORDED: Mapping[str, str] = {
+    "ratchet:invariant_value": "What each invariant is judged by, in its own unit.",
+    "ratchet:invariant_samples": "Observations that the value rests on, within the window.",
+    "ratchet:invariant_offered": "Observations that the load should have led to in the window.",
+    "ratchet:invariant_limit": "The value above which each invariant is violated.",
+    "ratchet:generator_incomplete": "Load generators that have a part in the load, while not "
+    "just as many can be scraped; else there is none.",
+    "ratchet:generator_lag_seconds": "How much too late a load generator woke up in the window.",
+    "ratchet:generator_cpu_ratio": "Share of one core that a load generator used in the window.",
+    "ALERTS": "1 for each invariant that is violated, or is about to be taken for violated.",
+}
+
+#: absent while all is well
+_INCOMPLETE = "ratchet:generator_incomplete"
 
 _HEADER = "# Written by ratchet from invariants.yaml and the calibration; changes are lost.\n"
 
@@ -88,7 +104,8 @@ def rules_yaml(invariants: Iterable[Invariant], timings: Timings) -> str:
 
 
 def _group(invariants: tuple[Invariant, ...], timings: Timings) -> dict[str, Any]:
-    rules = [rule for invariant in invariants for rule in _records(invariant, timings)]
+    rules = [_incomplete(timings)]
+    rules += [rule for invariant in invariants for rule in _records(invariant, timings)]
     rules += _generator(timings)
     rules += [_alert(invariant, timings) for invariant in invariants]
     return {"name": "ratchet", "interval": _seconds(timings.evaluation_s), "rules": rules}
@@ -99,7 +116,7 @@ def _records(invariant: Invariant, timings: Timings) -> Iterator[dict[str, Any]]
     expressions = {
         "value": invariant.value,
         "samples": invariant.samples,
-        "offered": invariant.offered,
+        "offered": _complete(invariant),
         "limit": f"vector({_number(invariant.limit)})",
     }
     values = _values(timings, invariant.latency_limit_s)
@@ -109,6 +126,27 @@ def _records(invariant: Invariant, timings: Timings) -> Iterator[dict[str, Any]]
             "expr": fill(expression, values),
             "labels": {"invariant": invariant.id},
         }
+
+
+def _incomplete(timings: Timings) -> dict[str, Any]:
+    """Whether some of the generators among which the load is divided cannot be scraped.
+
+    Each that has a part says how many there are. While they disagree, or are not as many, less
+    load is seen than was asked for, or some of it twice.
+    """
+    recent = _values(timings, None)["RECENT"]
+    parts = f'(last_over_time(loadgen_load_parts{{job="loadgen"}}[{recent}]) > 0)'
+    return {
+        "record": _INCOMPLETE,
+        "expr": f"max({parts}) != count({parts}) or max({parts}) != min({parts})",
+    }
+
+
+def _complete(invariant: Invariant) -> str:
+    """What was offered; nothing while only a part of the load can be seen: UNKNOWN."""
+    if "loadgen" not in invariant.sources:
+        return invariant.offered
+    return f"({invariant.offered}) unless on () {_INCOMPLETE}"
 
 
 def _values(timings: Timings, latency_limit_s: float | None) -> dict[str, str]:

@@ -237,6 +237,18 @@ class OperatorOptionsEntry(_Strict):
     )
 
 
+class WebhookEntry(_Strict):
+    """Where tickets and verdicts are sent to people beside the campaign."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=2000)] = Field(
+        description="POSTed to; never the operator's, for notices name profiles"
+    )
+    secret_file: Text | None = Field(
+        default=None,
+        description="holds what they are signed with; relative to the campaign's file",
+    )
+
+
 class CampaignFile(_Strict):
     """A campaign as a file."""
 
@@ -266,4 +278,7 @@ class CampaignFile(_Strict):
     )
     operator_options: OperatorOptionsEntry = Field(
         default_factory=OperatorOptionsEntry, description="how the operator is set up"
+    )
+    webhook: WebhookEntry | None = Field(
+        default=None, description="where tickets and verdicts are sent to"
     )

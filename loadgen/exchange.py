@@ -15,7 +15,7 @@ from loadgen.metrics import ErrorKind
 from loadgen.sse import Event, EventParser
 
 if TYPE_CHECKING:
-    from loadgen.unix_http import Answer, UnixHttpClient
+    from loadgen.http_client import Answer, HttpClient
 
 JudgedT = TypeVar("JudgedT")
 
@@ -41,7 +41,7 @@ class _FailureError(Exception):
 class Exchange:
     """One call on its way. `timeout_s` is the client's patience from the moment of sending."""
 
-    def __init__(self, client: UnixHttpClient, *, timeout_s: float) -> None:
+    def __init__(self, client: HttpClient, *, timeout_s: float) -> None:
         self._client = client
         self._timeout_s = timeout_s
         self._answer: Answer | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gevent.lock import BoundedSemaphore
 
@@ -14,21 +14,28 @@ from loadgen.dice import Dice
 from loadgen.lane import Lane, Report, Team
 from loadgen.load import LoadVector, change
 from loadgen.schedule import Schedule
+from loadgen.shares import WHOLE, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from locust.env import Environment
 
     from loadgen.calls import Behaviour
-    from loadgen.ledger import Ledger, Write
+    from loadgen.http_client import HttpClient
+    from loadgen.ledger import Write
     from loadgen.load import Dimension, Params
     from loadgen.metrics import Instruments, Series
-    from loadgen.unix_http import UnixHttpClient
     from loadgen.users import ScheduledUser
 
 #: From the moment its users exist to the first arrival of a dimension: they all get ready first.
 _LEAD_S = 0.02
+
+
+class Recorder(Protocol):
+    """Where acknowledged writes go (`Ledger`)."""
+
+    def record(self, write: Write, /) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +44,25 @@ class Running:
 
     dimension: Dimension
     team: Team
-    lanes: tuple[Lane, ...]
+    #: by the number of their user; with a share of the load, not those of all users
+    lanes: dict[int, Lane]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """A worker's part of a load that others play as well."""
+
+    share: Share
+    #: these two are the same for all workers, whatever each was started with
+    seed: int
+    timeout_s: float
+    #: when this process was told of it, on its monotonic clock
+    told_at_s: float
+    #: for each dimension, seconds from then to the first arrival of its user 0; negative: it runs
+    starts_in_s: Mapping[str, float]
+
+    def start_s(self, key: str) -> float:
+        return self.told_at_s + self.starts_in_s[key]
 
 
 class Fleet:
@@ -49,8 +74,8 @@ class Fleet:
         environment: Environment,
         users: Sequence[type[ScheduledUser]],
         instruments: Instruments,
-        ledger: Ledger,
-        client: UnixHttpClient,
+        ledger: Recorder,
+        client: HttpClient,
         timeout_s: float,
         seed: int,
     ) -> None:
@@ -75,51 +100,125 @@ class Fleet:
         """The option model of each behaviour that can be asked for."""
         return {name: user.behaviour.params_model for name, user in self._users.items()}
 
-    def apply(self, load: LoadVector) -> None:
-        """Make `load` the offered load; on return its users exist and no others offer anything."""
+    @property
+    def processes(self) -> int:
+        """See `loadgen.control.Offering`."""
+        return 1
+
+    def collect(self) -> None:
+        """Every write is in the ledger as soon as it is acknowledged."""
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+    def apply(self, load: LoadVector, assigned: Assignment | None = None) -> None:
+        """Make `load` the offered load; on return its users exist and no others offer anything.
+
+        With `assigned`, only this process's users of it; those it has already are left alone.
+        """
         with self._one_at_a_time:
             wanted = load.by_identity()
             todo = change(running=self._running, wanted=wanted)
             for key in todo.removed:
-                self._retire(self._running.pop(key))
+                self._retire(self._running.pop(key).lanes.values())
+            if assigned is not None:
+                for key, running in self._running.items():
+                    self._reassign(key, running, assigned)
             for key, dimension in todo.added.items():
-                self._running[key] = self._start(key, dimension)
+                self._running[key] = self._start(key, dimension, assigned)
             self._load = load
             self._publish()
+            share = WHOLE if assigned is None else assigned.share
+            self._instruments.load_parts.set(share.parts)
+
+    def withdraw(self) -> None:
+        """Offer nothing and have no part in any load."""
+        with self._one_at_a_time:
+            for running in self._running.values():
+                self._retire(running.lanes.values())
+            self._running.clear()
+            self._load = None
+            self._publish()
+            self._instruments.load_parts.set(0)
 
     def expire(self) -> None:
         """Bring the counts of missed slots up to date, for a scrape."""
         for running in list(self._running.values()):
-            for lane in running.lanes:
+            for lane in list(running.lanes.values()):
                 lane.expire()
 
-    def _retire(self, running: Running) -> None:
-        for lane in running.lanes:
+    def _retire(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
             lane.retire()
 
-    def _start(self, key: str, dimension: Dimension) -> Running:
+    def _start(self, key: str, dimension: Dimension, assigned: Assignment | None) -> Running:
+        numbers: Sequence[int] = range(dimension.users)
+        if assigned is not None:
+            numbers = assigned.share.numbers(key=key, users=dimension.users)
         user_class = self._users[dimension.behaviour]
         behaviour = _behaviour(user_class, dimension, remember=self._remember(dimension.behaviour))
-        users = self._environment.runner.spawn_users({user_class.__name__: dimension.users})
-        team = self._team(key, dimension, behaviour)
-        lanes = tuple(Lane(team, user=number) for number in range(dimension.users))
-        for user, lane in zip(users, lanes, strict=True):
-            user.take(lane)
-        return Running(dimension=dimension, team=team, lanes=lanes)
+        users = self._spawn(user_class, len(numbers))
+        team = self._team(key, dimension, behaviour, assigned)
+        running = Running(dimension=dimension, team=team, lanes={})
+        self._staff(running, users, numbers, assigned)
+        return running
 
-    def _team(self, key: str, dimension: Dimension, behaviour: Behaviour[Any]) -> Team:
+    def _reassign(self, key: str, running: Running, assigned: Assignment) -> None:
+        """Give up the users that are others' now, and take on those that were others' before."""
+        wanted = assigned.share.numbers(key=key, users=running.dimension.users)
+        for number in running.lanes.keys() - set(wanted):
+            running.lanes.pop(number).retire()
+        new = [number for number in wanted if number not in running.lanes]
+        users = self._spawn(self._users[running.dimension.behaviour], len(new))
+        self._staff(running, users, new, assigned)
+
+    def _spawn(self, user_class: type[ScheduledUser], count: int) -> list[ScheduledUser]:
+        spawned: list[ScheduledUser] = self._environment.runner.spawn_users(
+            {user_class.__name__: count}
+        )
+        return spawned
+
+    def _staff(
+        self,
+        running: Running,
+        users: Sequence[ScheduledUser],
+        numbers: Sequence[int],
+        assigned: Assignment | None,
+    ) -> None:
+        """Who takes over a user that runs already begins with what is due next."""
+        schedule = running.team.schedule
+        for user, number in zip(users, numbers, strict=True):
+            first = 0
+            if assigned is not None:
+                first = schedule.next_index(user=number, at_s=assigned.told_at_s)
+            lane = running.lanes[number] = Lane(running.team, user=number, first=first)
+            user.take(lane)
+
+    def _team(
+        self,
+        key: str,
+        dimension: Dimension,
+        behaviour: Behaviour[Any],
+        assigned: Assignment | None,
+    ) -> Team:
+        seed, timeout_s = self._seed, self._timeout_s
+        if assigned is None:
+            start_s = time.monotonic() + _LEAD_S
+        else:
+            seed, timeout_s = assigned.seed, assigned.timeout_s
+            start_s = assigned.start_s(key)
         return Team(
             behaviour=behaviour,
             schedule=Schedule(
                 rate_hz=dimension.rate_hz,
                 users=dimension.users,
                 arrival=dimension.arrival,
-                start_s=time.monotonic() + _LEAD_S,
+                start_s=start_s,
             ),
-            dice=Dice(seed=self._seed, dimension=key),
+            dice=Dice(seed=seed, dimension=key),
             series=self._series(behaviour),
             client=self._client,
-            timeout_s=self._timeout_s,
+            timeout_s=timeout_s,
             lag=self._instruments.lag,
             report=self._tell_locust,
         )
@@ -143,9 +242,9 @@ class Fleet:
         users: Counter[str] = Counter(dict.fromkeys(self._published_behaviours(), 0))
         for running in self._running.values():
             dimension, team = running.dimension, running.team
-            users[dimension.behaviour] += dimension.users
+            users[dimension.behaviour] += len(running.lanes)
             for series in team.series.values():
-                rates[series] += dimension.users * dimension.rate_hz / len(team.series)
+                rates[series] += len(running.lanes) * dimension.rate_hz / len(team.series)
         for series in self._instruments.all_series.values():
             series.offered_rate.set(rates[series])
         for behaviour, count in users.items():

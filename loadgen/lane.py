@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from loadgen.calls import Behaviour, StreamCall
     from loadgen.dice import Dice
     from loadgen.health import WorstLag
+    from loadgen.http_client import HttpClient
     from loadgen.metrics import Series
     from loadgen.schedule import Schedule
-    from loadgen.unix_http import UnixHttpClient
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Team:
     dice: Dice
     #: the series of each operation of the behaviour
     series: Mapping[str, Series]
-    client: UnixHttpClient
+    client: HttpClient
     #: how long a client waits for an answer, and how long a slot waits for its turn
     timeout_s: float
     lag: WorstLag
@@ -56,9 +56,11 @@ class Team:
 class Lane:
     """User number `user` of a team: offers what is due, in time, whatever became of the last."""
 
-    def __init__(self, team: Team, *, user: int) -> None:
+    def __init__(self, team: Team, *, user: int, first: int = 0) -> None:
+        """`first`: the arrival that it begins with; earlier ones are nobody's, or another's."""
         self._team = team
         self._user = user
+        self._first = first
         limit = team.behaviour.params.max_in_flight
         self._backlog = Backlog(limit=limit, patience_s=team.timeout_s)
         self._requests = Group()
@@ -66,7 +68,7 @@ class Lane:
 
     def run(self) -> None:
         """Offer arrivals until `retire`, then wait for what is in flight."""
-        index = 0
+        index = self._first
         while not self._retired.is_set():
             due_s = self._team.schedule.intended_s(user=self._user, index=index)
             if not self._sleep_until(due_s):

@@ -63,6 +63,15 @@ class Ledger:
             self._forget(1)
             self._dropped += 1
 
+    def drop(self, count: int) -> None:
+        """So many were lost before they came here."""
+        self._dropped += count
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest entry; 0 before the first."""
+        return self._first_seq + len(self._writes) - 1
+
     def page(self, *, after: int, limit: int) -> Page:
         """At most `limit` entries with a number above `after`.
 
@@ -70,7 +79,7 @@ class Ledger:
         dropped; asking the same again gives the same entries. Raises UnknownSequenceError for a
         number that was never given out, and then drops nothing.
         """
-        newest = self._first_seq + len(self._writes) - 1
+        newest = self.newest
         if after > newest:
             raise UnknownSequenceError(after=after, newest=newest)
         self._forget(max(0, after - self._first_seq + 1))

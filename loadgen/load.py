@@ -8,12 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from loadgen.schedule import ArrivalKind
 
-#: One Locust process is one core: more than this is a mistake in the load vector.
+#: One Locust process is one core: more than this for each is a mistake in the load vector.
 MAX_USERS = 5_000
+#: more processes than this are none of a campaign's
+MAX_WORKERS = 100
+
+
+_PROCESSES = "processes"
 
 
 class Range(BaseModel):
@@ -53,7 +65,7 @@ class Dimension(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     behaviour: str
-    users: int = Field(ge=0, le=MAX_USERS)
+    users: int = Field(ge=0, le=MAX_USERS * MAX_WORKERS)
     rate_hz: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
     arrival: ArrivalKind = ArrivalKind.STAGGERED
     params: dict[str, Any] = Field(default_factory=dict)
@@ -73,11 +85,17 @@ class LoadVector(BaseModel):
     dimensions: tuple[Dimension, ...]
 
     @model_validator(mode="after")
-    def _not_too_many(self) -> Self:
+    def _not_too_many(self, info: ValidationInfo) -> Self:
         total = sum(dimension.users for dimension in self.dimensions)
-        if total > MAX_USERS:
-            raise ValueError(f"{total} users in all: at most {MAX_USERS} are possible")
+        most = MAX_USERS * (info.context or {}).get(_PROCESSES, 1)
+        if total > most:
+            raise ValueError(f"{total} users in all: at most {most} are possible")
         return self
+
+    @classmethod
+    def checked(cls, raw: object, *, processes: int) -> Self:
+        """For so many processes; raises pydantic's ValidationError."""
+        return cls.model_validate(raw, context={_PROCESSES: processes})
 
     def by_identity(self) -> dict[str, Dimension]:
         """The dimensions by an id made of their content; twins are told apart by a number."""
@@ -113,15 +131,19 @@ def change(*, running: Mapping[str, Any], wanted: Mapping[str, Dimension]) -> Ch
     )
 
 
-def parse_load(raw: object, *, params_models: Mapping[str, type[Params]]) -> LoadVector:
+def parse_load(
+    raw: object, *, params_models: Mapping[str, type[Params]], processes: int = 1
+) -> LoadVector:
     """Check a load vector from outside against the behaviours that exist.
+
+    `processes` is how many share it.
 
     Raises LoadError with every problem there is, each with the place it is in.
     """
     problems = []
     load = None
     try:
-        load = LoadVector.model_validate(raw)
+        load = LoadVector.checked(raw, processes=processes)
     except ValidationError as error:
         problems += _told(error)
     problems += _params_problems(raw, params_models)

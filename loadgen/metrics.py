@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from loadgen.backlog import Slot
 
-#: Edges in seconds of the duration histogram and of `loadgen_inflight_older`.
+#: Edges in seconds of the duration histogram and of `loadgen_unanswered_requests`.
 BUCKETS_S = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75),
     *(1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
@@ -105,41 +105,58 @@ class Instruments:
         self.registry = CollectorRegistry()
         self.duration = Histogram(
             "loadgen_request_duration_seconds",
-            "Time from the intended start to the answer (streams: first token; polls: excess)",
+            "Time from the intended start of a request to its answer, by behaviour and operation; "
+            "of a stream to its first token, of a poll what it took beyond what it asked for.",
             _LABELS,
             buckets=BUCKETS_S,
             registry=self.registry,
         )
         self.first_byte = Histogram(
             "loadgen_first_byte_seconds",
-            "Streams: time from the sending of the request to the first token",
+            "Time from the sending of a stream's request to its first token, by behaviour and "
+            "operation.",
             _LABELS,
             buckets=BUCKETS_S,
             registry=self.registry,
         )
-        self.offered = self._counter("loadgen_requests_offered_total", "Scheduled arrivals")
-        self.started = self._counter("loadgen_requests_started_total", "Requests sent")
-        self.response_bytes = self._counter("loadgen_response_bytes_total", "Body bytes received")
+        self.offered = self._counter(
+            "loadgen_requests_offered_total",
+            "Arrivals that were scheduled, sent or not, by behaviour and operation.",
+        )
+        self.started = self._counter(
+            "loadgen_requests_started_total",
+            "Requests that were sent, by behaviour and operation.",
+        )
+        self.response_bytes = self._counter(
+            "loadgen_response_bytes_total",
+            "Bytes of bodies that were received, by behaviour and operation.",
+        )
         self.acknowledged = self._counter(
             "loadgen_acknowledged_writes_total",
-            "Messages that the app said it had stored",
+            "Messages that the app said it had stored, by behaviour and operation.",
         )
         self.errors = Counter(
             "loadgen_request_errors_total",
-            "Slots that went wrong, by kind",
+            "Arrivals that went wrong, each at most once, by behaviour, operation and kind: "
+            f"{', '.join(ErrorKind)}.",
             (*_LABELS, "kind"),
             registry=self.registry,
         )
         self.offered_rate = Gauge(
-            "loadgen_offered_rate_hz",
-            "Configured arrivals per second",
+            "loadgen_offered_rate_hertz",
+            "Arrivals per second that are configured, by behaviour and operation.",
             _LABELS,
             registry=self.registry,
         )
         self.users = Gauge(
             "loadgen_users",
-            "Configured simulated users",
+            "Simulated users that are configured, by behaviour.",
             ("behaviour",),
+            registry=self.registry,
+        )
+        self.load_parts = Gauge(
+            "loadgen_load_parts",
+            "Load generators among which the load is divided; 0 for one that has no part in it.",
             registry=self.registry,
         )
         self.lag = WorstLag()
@@ -174,12 +191,15 @@ class _AtScrapeTime(Collector):
     def collect(self) -> Iterable[Metric]:
         now_s = time.monotonic()
         in_flight = GaugeMetricFamily(
-            "loadgen_inflight_requests", "Requests sent and not over", labels=_LABELS
+            "loadgen_inflight_requests",
+            "Requests that were sent and are not over, by behaviour and operation.",
+            labels=_LABELS,
         )
         older = GaugeMetricFamily(
-            "loadgen_inflight_older",
-            "Unanswered slots, waiting or in flight, older than le seconds",
-            labels=(*_LABELS, "le"),
+            "loadgen_unanswered_requests",
+            "Arrivals without an answer, sent or not, that are older than older_than_seconds, by "
+            "behaviour and operation; one edge includes all later ones.",
+            labels=(*_LABELS, "older_than_seconds"),
         )
         for series in self._instruments.all_series.values():
             labels = (series.behaviour, series.operation)
@@ -191,11 +211,11 @@ class _AtScrapeTime(Collector):
         yield older
         yield GaugeMetricFamily(
             "loadgen_scheduler_lag_seconds",
-            "Worst wake-up lag in the last second",
+            "How much too late the process woke up, at worst, in the last second.",
             value=self._instruments.lag.worst_s(at_s=now_s),
         )
         yield GaugeMetricFamily(
             "loadgen_cpu_ratio",
-            "Share of one core used by this process in the last second",
+            "Share of one core that this process used in the last second.",
             value=self._instruments.cpu.ratio(),
         )

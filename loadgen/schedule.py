@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,3 +41,7 @@ class Schedule:
     def intended_s(self, *, user: int, index: int) -> float:
         """The instant at which arrival `index` (from 0) of user number `user` is due."""
         return self.start_s + (index + self.phase(user)) / self.rate_hz
+
+    def next_index(self, *, user: int, at_s: float) -> int:
+        """The first arrival of user number `user` that is not due before `at_s`."""
+        return max(0, math.ceil((at_s - self.start_s) * self.rate_hz - self.phase(user)))

@@ -165,7 +165,8 @@ def _harness(event: Event) -> Act | None:
         case ComponentDown() | StackFailed():
             detail = f"{event.component}: {words.short(event.reason, 200)}"
             what = event.kind.replace("_", " ")
-            return Act(at=at, kind="harness", what=what, detail=detail, is_error=True)
+            is_error = not (isinstance(event, ComponentDown) and event.covered)
+            return Act(at=at, kind="harness", what=what, detail=detail, is_error=is_error)
         case CommandFailed():
             detail = f"{event.command}: {event.component}: {words.short(event.reason, 200)}"
             return Act(at=at, kind="harness", what="command failed", detail=detail, is_error=True)

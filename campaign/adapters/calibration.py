@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -41,6 +41,13 @@ class Histogram:
     def since(self, earlier: Histogram) -> Histogram:
         return Histogram(
             counts={le: count - earlier.counts.get(le, 0.0) for le, count in self.counts.items()}
+        )
+
+    def plus(self, other: Histogram) -> Histogram:
+        """Of both together; the edges are the same, as they are fixed."""
+        bounds = self.counts.keys() | other.counts.keys()
+        return Histogram(
+            counts={le: self.counts.get(le, 0.0) + other.counts.get(le, 0.0) for le in bounds}
         )
 
     def quantile(self, q: float) -> float | None:
@@ -81,8 +88,10 @@ def rate_scale(throughput_ratio: float) -> float:
     return min(high, max(low, throughput_ratio))
 
 
-async def calibrate(load: Load, *, metrics_url: str, dsn: str) -> Calibration:
+async def calibrate(load: Load, *, metrics_urls: Sequence[str], dsn: str) -> Calibration:
     """Latency of a healthy request, throughput and commit time, in about six seconds.
+
+    `metrics_urls`: where each load generator tells what its clients saw.
 
     Raises:
         PortError: the generator offered nothing, or the app or the database answered nothing.
@@ -92,7 +101,7 @@ async def calibrate(load: Load, *, metrics_url: str, dsn: str) -> Calibration:
         commit_s = await _commit_s(dsn)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise PortError("postgres", f"it cannot be calibrated: {error!r}") from error
-    healthy_p95_s = await _healthy_p95_s(load, metrics_url)
+    healthy_p95_s = await _healthy_p95_s(load, metrics_urls)
     return Calibration(
         healthy_p95_s=healthy_p95_s,
         throughput_ratio=round(throughput_ratio, 3),
@@ -101,18 +110,25 @@ async def calibrate(load: Load, *, metrics_url: str, dsn: str) -> Calibration:
     )
 
 
-async def _healthy_p95_s(load: Load, metrics_url: str) -> float:
+async def _healthy_p95_s(load: Load, metrics_urls: Sequence[str]) -> float:
     await load.apply((_CANARY,), load_id="calibration")
     try:
         await asyncio.sleep(_WARM_UP_S)
-        before = await _scrape(metrics_url)
+        before = await _scrape_all(metrics_urls)
         await asyncio.sleep(_WATCH_S)
-        p95 = (await _scrape(metrics_url)).since(before).quantile(0.95)
+        p95 = (await _scrape_all(metrics_urls)).since(before).quantile(0.95)
     finally:
         await load.apply((), load_id="calibration-end")
     if p95 is None:
         raise PortError("loadgen", "no canary request was answered during the calibration")
     return round(p95, 5)
+
+
+async def _scrape_all(urls: Sequence[str]) -> Histogram:
+    total = Histogram(counts={})
+    for scraped in await asyncio.gather(*(_scrape(url) for url in urls)):
+        total = total.plus(scraped)
+    return total
 
 
 async def _scrape(url: str) -> Histogram:

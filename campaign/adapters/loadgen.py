@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, Self, TypeVar
 
@@ -11,12 +11,14 @@ import aiohttp
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from campaign.model import LoadVector
-from campaign.ports import PortError
+from campaign.ports import ComponentChange, PortError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5)
 #: pauses before another try, seconds; every call may be made twice
 _PAUSES_S = (0.2, 0.5)
 _COMPONENT = "loadgen"
+#: how often is asked what became of workers, seconds
+_LOOK_S = 0.5
 _OK, _CONFLICT = 200, 409
 
 
@@ -50,6 +52,23 @@ class LedgerPage(BaseModel):
     dropped: int = 0
 
 
+class WorkerStatus(BaseModel):
+    """One of several load generators."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    state: Literal["playing", "standby"]
+    users: int
+    #: worst in the last second; share of one core
+    lag_s: float
+    cpu_ratio: float
+    #: since it was last heard
+    silent_s: float
+    #: host:port of its /metrics
+    metrics: str
+
+
 class GeneratorStatus(BaseModel):
     """What the generator offers now."""
 
@@ -60,6 +79,29 @@ class GeneratorStatus(BaseModel):
     users: int
     uptime_s: float
     pid: int
+    #: those among whom the load is divided; None: it is one process
+    expected_workers: int | None = None
+    workers: tuple[WorkerStatus, ...] = ()
+
+
+class WorkerChange(BaseModel):
+    """A worker that was lost, or that joined after the first load."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: counts the changes of one master process, from 1
+    seq: int
+    worker: str
+    kind: Literal["lost", "joined"]
+    #: names the worker and says what became of its users
+    reason: str
+    #: of a loss: others play its users, and every write it acknowledged is known
+    covered: bool
+
+
+class _Changes(BaseModel):
+    master: str
+    changes: tuple[WorkerChange, ...]
 
 
 class _Refusal(BaseModel):
@@ -116,6 +158,45 @@ class LoadgenClient:
         """
         return await self._ask(LedgerPage, "GET", "ledger", params={"after": after, "limit": limit})
 
+    async def metrics_urls(self) -> tuple[str, ...]:
+        """Where what clients saw can be scraped: of the one process, or of each worker.
+
+        Raises:
+            PortError: the generator cannot be reached.
+        """
+        status = await self.status()
+        if status.expected_workers is None:
+            return (f"{self._url}/metrics",)
+        return tuple(f"http://{worker.metrics}/metrics" for worker in status.workers)
+
+    async def worker_changes(self) -> AsyncGenerator[ComponentChange, None]:
+        """Workers that are lost, for as long as it is listened to; of a single process, none.
+
+        A loss that is covered is told as such. After one that was not, the generator is up again
+        when somebody joins. That the master itself ends is not told here.
+        """
+        master, after, is_up = "", 0, True
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                if not master and (await self.status()).expected_workers is None:
+                    return
+                found = await self._ask(_Changes, "GET", "changes", params={"after": after})
+            except PortError:
+                continue
+            if found.master != master and after:
+                master, after = found.master, 0
+                continue
+            master = found.master
+            for change in found.changes:
+                after = change.seq
+                if change.kind == "lost":
+                    is_up = is_up and change.covered
+                    yield _loss(change)
+                elif not is_up:
+                    is_up = True
+                    yield ComponentChange(component=_COMPONENT, up=True)
+
     async def _ask(
         self,
         model: type[AnswerT],
@@ -141,6 +222,12 @@ class LoadgenClient:
             except aiohttp.ClientError as exc:
                 raise PortError(_COMPONENT, f"does not speak HTTP: {exc!r}") from exc
         raise AssertionError("the last try returns or raises")
+
+
+def _loss(change: WorkerChange) -> ComponentChange:
+    return ComponentChange(
+        component=_COMPONENT, up=False, reason=change.reason, covered=change.covered
+    )
 
 
 def _read(model: type[AnswerT], body: bytes, *, status: int) -> AnswerT:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from prometheus_client import disable_created_metrics
 from rich.console import Console
 from rich.text import Text
 
-from campaign.cli import doctor, immunity, operator, profiles, replay, run, serve, watch
+from campaign.cli import doctor, immunity, operator, profiles, replay, run, serve, up, watch
 from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
 from campaign.errors import RatchetError
 from campaign.logs import log_to_terminal
@@ -51,6 +52,8 @@ app = typer.Typer(
 def _everywhere(profiles_dir: ProfilesDirOption = None) -> None:
     """What stands before any command; what it starts finds the same."""
     log_to_terminal()
+    # Else each counter brings a second series along that nobody reads: when it was made.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     if profiles_dir is not None:
         os.environ[PROFILES_VARIABLE] = str(profiles_dir)
 
@@ -61,6 +64,7 @@ immunity.register(app)
 watch.register(app)
 doctor.register(app)
 serve.register(app)
+up.register(app)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(operator.app, name="operator")
 

@@ -13,11 +13,12 @@ from operators.trace import trace_schema_text
 from campaign.cli.common import tell
 from campaign.errors import UsageError
 from campaign.orders import find_target
+from campaign.webhook import webhook_schema_text
 from chaos_profiles.json_schema import SCHEMAS, schema_text, write_schemas
 from chaos_profiles.scaffold import Scaffold, ScaffoldError
 
 #: what no person writes, but programs read
-_OTHERS = {"trace": trace_schema_text}
+_OTHERS = {"trace": trace_schema_text, "webhook": webhook_schema_text}
 _NAMES = sorted((*SCHEMAS, *_OTHERS))
 
 
@@ -28,7 +29,7 @@ def schema(
         typer.Option("--into", file_okay=False, help="Write all of them to this folder instead."),
     ] = None,
 ) -> None:
-    """The JSON Schema of a file that you write, for your editor, or of a trace."""
+    """The JSON Schema of a file that you write, for your editor, or of a trace or a notice."""
     if name not in _NAMES:
         raise UsageError(f"there is no schema {name}", hint=f"there are: {', '.join(_NAMES)}")
     if into is None:

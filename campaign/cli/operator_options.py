@@ -10,6 +10,7 @@ import typer
 
 from campaign.choices import Choices
 from campaign.cli.common import JsonOption, NoSandboxOption, split_names
+from campaign.cli.containers import StackOption
 from campaign.model import Effort, Memory, Persona, Provider
 from campaign.orders import OPERATORS
 
@@ -196,6 +197,7 @@ class HowArguments:
         typer.Option("--hold", help="Keep the stack up at the end, under the last trial's load."),
     ] = False
     no_sandbox: NoSandboxOption = False
+    stack: StackOption = "local"
     as_json: JsonOption = False
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Self, TextIO
 
@@ -16,19 +17,22 @@ from campaign.cli.common import tell
 from campaign.cli.ending import EXIT_STOPPED, leave
 from campaign.cli.following import follow
 from campaign.cli.holding import hold
+from campaign.cli.load_options import LoadArguments
 from campaign.cli.operator_options import HowArguments, NewArguments, OperatorArguments
 from campaign.cli.signals import stop_on_signals
+from campaign.cli.webhook_options import webhook_of
 from campaign.display import display_for
 from campaign.host import Host
 from campaign.logs import log_to
 from campaign.machine import Campaign
-from campaign.model import Plan
+from campaign.model import Plan, Webhook
 from campaign.orders import SCRIPTED
 from campaign.player import Performance
 from campaign.preflight import require_operator_ready, require_ready, why_no_sandbox
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, keep_journal_at
 from campaign.seats import how_to_join, how_to_join_there
+from campaign.webhook import Left, kept, require_usable, told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,9 @@ class How:
     journal: str | None = None
     api_key_file: Path | None = None
     allow_unsandboxed_operator: bool = False
+    #: where notices go; None: where those of the campaign went before, if anywhere
+    webhook: Webhook | None = None
+    load: LoadArguments = field(default_factory=LoadArguments)
 
     @classmethod
     def told(
@@ -63,7 +70,7 @@ class How:
     @property
     def must_be_here(self) -> bool:
         """A daemon holds nothing, and keeps all its campaigns alike."""
-        own = self.journal is not None or self.api_key_file is not None
+        own = any((self.journal, self.api_key_file, self.webhook, self.load.is_given))
         return self.here or self.hold or not self.sandbox or own or self.allow_unsandboxed_operator
 
     @property
@@ -72,6 +79,9 @@ class How:
             sandbox=self.sandbox,
             api_key_file=self.api_key_file,
             allow_unsandboxed_operator=self.allow_unsandboxed_operator,
+            webhook=self.webhook,
+            load=self.load.division,
+            app_port=self.load.app_port,
         )
 
 
@@ -98,6 +108,8 @@ def play_here(run: RunFolder, plan: Plan | None, how: How) -> NoReturn:
 
 def perform_here(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
     """Play `plan` (None: what the journal holds) to its end in this process."""
+    how = replace(how, webhook=how.webhook or kept(run.webhook) or webhook_of(os.environ))
+    require_usable(how.webhook)
     no_sandbox = require_ready(run)
     how = replace(how, sandbox=how.sandbox and not no_sandbox)
     asyncio.run(require_operator_ready(run, plan, how.rig_options, no_sandbox=no_sandbox))
@@ -120,6 +132,7 @@ async def _perform(run: RunFolder, plan: Plan | None, how: How) -> Campaign:
                 on_shell=stop_on_signals,
                 on_external=lambda: _say_how_to_join(host, is_resumed=plan is None),
                 hold=hold if how.hold else None,
+                on_left=lambda left: say_left(run, left),
             )
             return await host.play(performance)
 
@@ -128,6 +141,11 @@ def _say_how_to_join(host: Host, *, is_resumed: bool) -> None:
     """With a secret in it: on the terminal, and in no log."""
     if host.seats is not None:
         tell(*how_to_join(host.seats, is_resumed=is_resumed))
+
+
+def say_left(run: RunFolder, left: Left) -> None:
+    """What the webhook did not take, and that it is not lost."""
+    tell(*told(left, resume=f"ratchet resume {run.name} --runs {run.path.parent}"))
 
 
 def play_there(

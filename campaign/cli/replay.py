@@ -11,6 +11,7 @@ import typer
 from campaign.cli.common import RunsOption, print_json, tell
 from campaign.cli.ending import exit_code, say_end
 from campaign.cli.flat import flat
+from campaign.cli.load_options import LoadArguments
 from campaign.cli.operator_options import HowArguments, OperatorArguments
 from campaign.cli.playing import How, perform_here
 from campaign.errors import UsageError
@@ -34,6 +35,7 @@ def replay(
     runs: RunsOption,
     operator: OperatorArguments,
     how: HowArguments,
+    load: LoadArguments,
     *,
     name: Annotated[str | None, typer.Option("--name", help="The replay's name.")] = None,
 ) -> None:
@@ -43,6 +45,7 @@ def replay(
     is the same to the last row is checked before anything touches it. The outcome is a campaign
     of its own.
     """
+    load.require_usable()
     source = find_run(runs, campaign)
     past = recorded(asyncio.run(read_events(source)), trial)
     _require_snapshot(source, past)
@@ -52,7 +55,7 @@ def replay(
     if operator.operator == "replay" and choices.recording is None:
         choices = replace(choices, recording=source.name)
     plan = plan_of(past, campaign=run.name, operator=operator.operator, choices=choices)
-    ended = perform_here(run, plan, How.told(how, operator))
+    ended = perform_here(run, plan, replace(How.told(how, operator), load=load))
     _leave(run, past, ended, as_json=how.as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from campaign.cli.common import (
 )
 from campaign.cli.ending import leave
 from campaign.cli.flat import flat
+from campaign.cli.load_options import LoadArguments
 from campaign.cli.operator_options import (
     ApiKeyFileOption,
     HowArguments,
@@ -26,13 +28,23 @@ from campaign.cli.operator_options import (
     OperatorArguments,
     UnsandboxedOption,
 )
-from campaign.cli.playing import How, daemon_of, play_here, play_there, require_operator
+from campaign.cli.playing import (
+    How,
+    daemon_of,
+    play_here,
+    play_there,
+    require_operator,
+    say_left,
+)
+from campaign.cli.webhook_options import WebhookArguments
 from campaign.errors import UsageError
+from campaign.logs import log_to
 from campaign.model import Finished, LadderMode, Plan
 from campaign.orders import Order, Scale, estimated_cost, estimated_s, specify
 from campaign.origins import find_origin
 from campaign.runs import find_run, new_name, new_run
 from campaign.states import read_campaign
+from campaign.webhook import deliver_left, require_usable
 
 NoSnapshotsOption = Annotated[
     bool, typer.Option("--no-snapshots", help="Keep no states that trials could be replayed from.")
@@ -71,6 +83,8 @@ def run_campaign(
     operator: OperatorArguments,
     new: NewArguments,
     how: HowArguments,
+    webhook: WebhookArguments,
+    load: LoadArguments,
     *,
     file: Annotated[Path | None, typer.Argument(help="A campaign file (YAML).")] = None,
     profiles: Annotated[
@@ -95,7 +109,8 @@ def run_campaign(
         snapshots=False if no_snapshots else None,
         choices=operator.choices,
     )
-    _play(order, runs=runs, new=new, how=How.told(how, operator, new))
+    playing = replace(How.told(how, operator, new), webhook=webhook.asked, load=load)
+    _play(order, runs=runs, new=new, how=playing)
 
 
 def run_trial(
@@ -104,6 +119,8 @@ def run_trial(
     operator: OperatorArguments,
     new: NewArguments,
     how: HowArguments,
+    webhook: WebhookArguments,
+    load: LoadArguments,
     *,
     revision: RevisionOption = None,
     source: FromOption = None,
@@ -123,7 +140,7 @@ def run_trial(
         scale=_scale(new.scale),
         choices=operator.choices,
     )
-    playing = How.told(how, operator, new)
+    playing = replace(How.told(how, operator, new), webhook=webhook.asked, load=load)
     start = None if revision is None else _Start(revision=revision, campaign=source)
     playing = replace(playing, here=playing.here or revision is not None)
     _play(order, runs=runs, new=new, how=playing, start=start)
@@ -140,6 +157,8 @@ class _Start:
 def resume(
     runs: RunsOption,
     how: HowArguments,
+    webhook: WebhookArguments,
+    load: LoadArguments,
     *,
     campaign: CampaignArgument = None,
     here: HereOption = False,
@@ -154,11 +173,17 @@ def resume(
         here=here,
         api_key_file=api_key_file,
         allow_unsandboxed_operator=allow_unsandboxed_operator,
+        webhook=webhook.asked,
+        load=load,
     )
+    load.require_usable()
     run = find_run(runs, campaign)
     played = asyncio.run(read_campaign(run))
     if played is not None and isinstance(played.phase, Finished):
         tell(f"campaign {run.name} is finished already")
+        with log_to(run.logs / "ratchet.log"):
+            on_left = partial(say_left, run)
+            asyncio.run(deliver_left(run, playing.webhook, on_left=on_left))
         leave(run, played, as_json=how.as_json)
     if daemon := daemon_of(runs, playing):
         operator = "" if played is None else played.plan.operator
@@ -185,7 +210,10 @@ def _scale(text: str | None) -> Scale | None:
 def _play(
     order: Order, *, runs: Path, new: NewArguments, how: How, start: _Start | None = None
 ) -> None:
+    how.load.require_usable()
     spec = specify(order)
+    how = replace(how, webhook=how.webhook or spec.webhook)
+    require_usable(how.webhook)
     run = new_run(runs, new.name or new_name(spec.catalogue.target.name))
     plan = spec.plan(run.name)
     if start is not None:

@@ -106,6 +106,7 @@ from campaign.model.verdict import (
     Unresolved,
     Verdict,
 )
+from campaign.model.webhook import Webhook
 
 __all__ = [
     "DECIDING_GATES",
@@ -208,6 +209,7 @@ __all__ = [
     "TrialRecord",
     "Unresolved",
     "Verdict",
+    "Webhook",
     "at_least",
     "is_adapter_file",
     "judge",

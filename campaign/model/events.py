@@ -110,6 +110,8 @@ class ComponentDown(_TrialEvent):
 
     component: str
     reason: str
+    #: others do its work, and nothing is lost with it: on record, and no fault
+    covered: bool = False
     kind: Literal["component_down"] = "component_down"
 
 

@@ -79,5 +79,11 @@ class Senses:
             await self._hub.record(ComponentUp(at=at, trial=trial, component=change.component))
             return
         await self._hub.record(
-            ComponentDown(at=at, trial=trial, component=change.component, reason=change.reason)
+            ComponentDown(
+                at=at,
+                trial=trial,
+                component=change.component,
+                reason=change.reason,
+                covered=change.covered,
+            )
         )

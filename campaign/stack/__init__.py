@@ -1,9 +1,13 @@
-"""How the processes of a campaign are started; `local` as children of ours.
+"""How the processes of a campaign are started: `local` as children of ours, `compose` as services.
 
-Compose implements the same `ProcessStack`.
+Both implement `ProcessStack`; `make_stack` gives the one that this process is part of.
 """
 
-from campaign.stack.components import LoadgenSettings, SupervisorSettings
+from campaign.stack.choice import lay_out, make_stack
+from campaign.stack.components import WORKER_PREFIX, LoadgenSettings, SupervisorSettings
+from campaign.stack.compose import ComposeStack
+from campaign.stack.compose_asking import own_address
+from campaign.stack.compose_places import ComposePlaces, is_compose
 from campaign.stack.copies import PGDATA, StoredSnapshot, clone, snapshot
 from campaign.stack.errors import (
     BadRulesError,
@@ -24,6 +28,7 @@ from campaign.stack.interface import (
     ProcessStack,
     StackAddresses,
 )
+from campaign.stack.load_division import LoadDivision
 from campaign.stack.local import LocalStack, LocalStackConfig
 from campaign.stack.network import Ports
 from campaign.stack.places import cache_place
@@ -35,15 +40,19 @@ from campaign.stack.template import TemplateRecipe
 __all__ = [
     "APP_ROLE",
     "PGDATA",
+    "WORKER_PREFIX",
     "BadRulesError",
     "ComponentDown",
     "ComponentEvent",
     "ComponentFailedError",
     "ComponentName",
     "ComponentUp",
+    "ComposePlaces",
+    "ComposeStack",
     "DatabaseSource",
     "Kept",
     "Leftovers",
+    "LoadDivision",
     "LoadgenSettings",
     "LocalStack",
     "LocalStackConfig",
@@ -66,5 +75,9 @@ __all__ = [
     "cleanup_leftovers",
     "clone",
     "discard_data",
+    "is_compose",
+    "lay_out",
+    "make_stack",
+    "own_address",
     "snapshot",
 ]

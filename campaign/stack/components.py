@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from campaign.identity import LOADGEN_USER, Identity, can_enter, identity_for, own_identity
 from campaign.stack.folders import hand_over, private_folder
+from campaign.stack.load_division import OTHERS_PATIENCE_S, LoadDivision
 from campaign.stack.network import LOOPBACK
 from campaign.stack.places import cache_place, passable_folder
 from campaign.stack.postgres import APP_ROLE, app_dsn
@@ -27,6 +28,9 @@ _PYTHON: Mapping[str, str] = {"PYTHONPATH": str(_CODE)}
 #: the sandbox shows the folder of Postgres' socket there
 _DSN_IN_SANDBOX = f"postgresql://{APP_ROLE}@/{APP_ROLE}?host=/run/postgresql"
 
+#: of the names of workers
+WORKER_PREFIX = "loadgen-worker-"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadgenSettings:
@@ -36,46 +40,105 @@ class LoadgenSettings:
     clients: str
     client_timeout_s: float = 5.0
     seed: int = 1
+    division: LoadDivision = field(default_factory=LoadDivision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loadgen:
-    """Locust, with our control routes on its own web port."""
+    """Locust, with our control routes on its own web port; alone, or as a master and workers."""
 
     settings: LoadgenSettings
     folder: Path
     app_socket: Path
     port: int
     token: str = field(repr=False)
+    #: where workers reach the master, and the port of each one's metrics
+    master_port: int | None = None
+    worker_ports: tuple[int, ...] = ()
 
     @property
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
     def service(self, *, log_file: Path) -> ServiceSpec:
+        """The one process, or the master."""
         identity = unprivileged_python_identity()
         private_folder(self.folder, identity)
-        config = _write_config(
-            self.folder / "loadgen.json",
-            {
-                "clients": self._clients(identity),
-                "app_socket": str(self.app_socket),
-                "web_port": self.port,
-                "control_token": self.token,
-                "client_timeout_s": self.settings.client_timeout_s,
-                "seed": self.settings.seed,
-            },
-            identity,
+        told = self._told(identity) | {"web_port": self.port}
+        division = self.settings.division
+        ready_timeout_s = 30.0
+        if division.is_divided:
+            private_folder(self._fresh_spool, identity)
+            told |= {
+                "role": "master",
+                "master_host": division.host,
+                "master_port": self.master_port,
+                "expect_workers": division.expected,
+                "spool_dir": str(self._spool),
+            }
+        if division.others:
+            ready_timeout_s = OTHERS_PATIENCE_S
+        process = self._process("loadgen", told, log_file=log_file, identity=identity)
+        return ServiceSpec(process=process, is_ready=self._answers, ready_timeout_s=ready_timeout_s)
+
+    def workers(self, *, logs_dir: Path) -> tuple[ServiceSpec, ...]:
+        """Those of this machine; call it after `service`, which makes their folder."""
+        identity = unprivileged_python_identity()
+        return tuple(
+            self._worker(f"{WORKER_PREFIX}{number}", port, logs_dir=logs_dir, identity=identity)
+            for number, port in enumerate(self.worker_ports, start=1)
         )
-        process = ProcessSpec(
-            name="loadgen",
+
+    def _worker(self, name: str, port: int, *, logs_dir: Path, identity: Identity) -> ServiceSpec:
+        told = self._told(identity) | {
+            "role": "worker",
+            "name": name,
+            "web_port": port,
+            "master_host": _dialled(self.settings.division.host),
+            "master_port": self.master_port,
+            "metrics_address": f"{LOOPBACK}:{port}",
+            "spool_dir": str(self._spool),
+        }
+        log_file = logs_dir / f"{name}.log"
+        process = self._process(name, told, log_file=log_file, identity=identity)
+
+        async def is_ready() -> bool:
+            return await answers(f"http://{LOOPBACK}:{port}/metrics")
+
+        return ServiceSpec(process=process, is_ready=is_ready, ready_timeout_s=30.0)
+
+    def _told(self, identity: Identity) -> dict[str, object]:
+        """What every process of the load generator is told."""
+        return {
+            "clients": self._clients(identity),
+            "app_socket": str(self.app_socket),
+            "control_token": self.token,
+            "client_timeout_s": self.settings.client_timeout_s,
+            "seed": self.settings.seed,
+        }
+
+    def _process(
+        self, name: str, told: Mapping[str, object], *, log_file: Path, identity: Identity
+    ) -> ProcessSpec:
+        config = _write_config(self.folder / f"{name}.json", told, identity)
+        return ProcessSpec(
+            name=name,
             argv=(sys.executable, "-m", "loadgen", "--config", str(config)),
             log_file=log_file,
             cwd=self.folder,
             identity=identity,
             env=_PYTHON,
         )
-        return ServiceSpec(process=process, is_ready=self._answers, ready_timeout_s=30.0)
+
+    @property
+    def _spool(self) -> Path:
+        return self.folder / "spool"
+
+    @property
+    def _fresh_spool(self) -> Path:
+        """What an earlier start left in it belongs to nobody any more."""
+        shutil.rmtree(self._spool, ignore_errors=True)
+        return self._spool
 
     def _clients(self, identity: Identity) -> str:
         """A file is copied: the generator's user may have no way to the original."""
@@ -85,6 +148,8 @@ class Loadgen:
         return str(hand_over(copy, identity))
 
     async def _answers(self) -> bool:
+        if self.settings.division.is_divided:
+            return await answers(f"{self.url}/ready")
         return await answers(f"{self.url}/ratchet/status", token=self.token)
 
 
@@ -168,6 +233,11 @@ def unprivileged_python_identity() -> Identity:
     wished = identity_for(LOADGEN_USER)
     needed = (Path(sys.executable).resolve().parent, Path(sys.prefix), _CODE)
     return wished if all(can_enter(wished, folder) for folder in needed) else own_identity()
+
+
+def _dialled(host: str) -> str:
+    """Where a child reaches what listens at `host`."""
+    return LOOPBACK if host in {"0.0.0.0", "::", "*"} else host  # noqa: S104 - compared with
 
 
 def _write_config(path: Path, content: Mapping[str, object], identity: Identity) -> Path:

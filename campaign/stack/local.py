@@ -9,11 +9,17 @@ import shutil
 import signal
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from campaign.stack.components import Loadgen, LoadgenSettings, Supervisor, SupervisorSettings
+from campaign.stack.components import (
+    WORKER_PREFIX,
+    Loadgen,
+    LoadgenSettings,
+    Supervisor,
+    SupervisorSettings,
+)
 from campaign.stack.copies import StoredSnapshot, clone, restore, snapshot
 from campaign.stack.errors import ComponentFailedError, StackError
 from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
@@ -24,9 +30,10 @@ from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
 from campaign.stack.site import Site, settle
 from campaign.stack.template import TemplateStore
+from campaign.stack.together import together
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from campaign.stack.interface import ComponentEvent, ComponentName, DatabaseSource
@@ -57,6 +64,17 @@ class LocalStackConfig:
     daemon_port: int | None = None
     ports: Ports = field(default_factory=Ports)
     cache_dir: Path = field(default_factory=cache_place)
+
+    @property
+    def all_ports(self) -> Ports:
+        """`ports`, and those of the load's master and workers."""
+        division = self.loadgen.division
+        return replace(
+            self.ports,
+            load_workers=division.workers,
+            has_load_master=division.is_divided,
+            load_master=division.port,
+        )
 
 
 class LocalStack:
@@ -97,7 +115,7 @@ class LocalStack:
             try:
                 await self._start()
             except ComponentFailedError as exc:
-                lost_race = self._config.ports.any_free and is_port_clash(exc.log_tail)
+                lost_race = self._config.all_ports.any_free and is_port_clash(exc.log_tail)
                 if not lost_race or attempt == _ATTEMPTS:
                     raise
             else:
@@ -107,7 +125,9 @@ class LocalStack:
         """Leave no process and no socket behind; twice is fine."""
         await self._keeper.close()
         for names in _STOP_ORDER:
-            running = [self._services.pop(name) for name in names if name in self._services]
+            running = [
+                self._services.pop(name) for name in tuple(self._services) if _part(name) in names
+            ]
             await asyncio.gather(*(service.stop() for service in running))
         if self._site is not None:
             await asyncio.to_thread(shutil.rmtree, self._site.socket_dir, ignore_errors=True)
@@ -167,7 +187,8 @@ class LocalStack:
     async def _start(self) -> None:
         self._keeper = Keeper()
         try:
-            self._site = await asyncio.to_thread(settle, self._config.run_dir, self._config.ports)
+            ports = self._config.all_ports
+            self._site = await asyncio.to_thread(settle, self._config.run_dir, ports)
             self._addresses = await self._start_all(self._site)
         except BaseException:
             await asyncio.shield(self.stop())
@@ -181,14 +202,16 @@ class LocalStack:
         supervisor = self._supervisor(site)
         started_at = time.time()
         await prometheus.configure()
-        await _all(
+        await together(
             # First, because it takes five seconds until it looks at its targets.
             self._run(site, prometheus.service(log_file=site.log("prometheus"))),
             self._start_database(site),
             self._run(site, supervisor.service(log_file=site.log("supervisor"))),
             self._run(site, loadgen.service(log_file=site.log("loadgen"))),
+            *(self._run(site, worker) for worker in loadgen.workers(logs_dir=site.logs_dir)),
         )
-        await prometheus.wait_for_samples({"prometheus", "loadgen"}, since=started_at)
+        samples_of = ["prometheus", *["loadgen"] * max(1, self._config.loadgen.division.expected)]
+        await prometheus.wait_for_samples(samples_of, since=started_at)
         return StackAddresses(
             database=site.cluster.addresses(site.database_sockets),
             prometheus_url=prometheus.url,
@@ -227,7 +250,7 @@ class LocalStack:
     def _prometheus(self, site: Site) -> PrometheusServer:
         jobs = [
             ScrapeJob(name="prometheus", port=site.ports.prometheus),
-            ScrapeJob(name="loadgen", port=site.ports.loadgen),
+            *self._load_jobs(site),
             ScrapeJob(name="app", port=site.ports.app),
         ]
         if self._config.daemon_port is not None:
@@ -241,13 +264,24 @@ class LocalStack:
             rule_files=self._config.rule_files,
         )
 
+    def _load_jobs(self, site: Site) -> tuple[ScrapeJob, ...]:
+        port = site.ports.loadgen
+        if not self._config.loadgen.division.is_divided:
+            return (ScrapeJob(name="loadgen", port=port),)
+        return (
+            ScrapeJob(name="loadgen", port=port, discovery="/targets"),
+            ScrapeJob(name="loadgen-master", port=port),
+        )
+
     def _loadgen(self, site: Site) -> Loadgen:
         return Loadgen(
             settings=self._config.loadgen,
             folder=site.data_dir / "loadgen",
             app_socket=site.app_socket,
             port=site.ports.loadgen,
-            token=secrets.token_urlsafe(24),
+            token=self._config.loadgen.division.token or secrets.token_urlsafe(24),
+            master_port=site.ports.load_master,
+            worker_ports=site.ports.load_workers,
         )
 
     def _supervisor(self, site: Site) -> Supervisor:
@@ -263,11 +297,6 @@ class LocalStack:
         )
 
 
-async def _all(*starts: Coroutine[None, None, None]) -> None:
-    """Run all at once; the first that fails cancels the others and is what is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for start in starts:
-                group.create_task(start)
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from failures
+def _part(service: str) -> str:
+    """The component that a service belongs to: a worker of the load is part of the generator."""
+    return "loadgen" if service.startswith(WORKER_PREFIX) else service

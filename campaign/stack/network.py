@@ -20,11 +20,17 @@ class Ports:
     loadgen: int | None = None
     #: the relay of the supervisor to the app's Unix socket
     app: int | None = None
+    #: how many workers the load is divided among here; with any, or others, there is a master
+    load_workers: int = 0
+    has_load_master: bool = False
+    #: where workers reach it
+    load_master: int | None = None
 
     @property
     def any_free(self) -> bool:
         """Whether a lost race for a port may be run again with others."""
-        return None in (self.prometheus, self.loadgen, self.app)
+        chosen_here = self.load_workers > 0 or (self.has_load_master and self.load_master is None)
+        return chosen_here or None in (self.prometheus, self.loadgen, self.app)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,8 @@ class ChosenPorts:
     prometheus: int
     loadgen: int
     app: int
+    load_workers: tuple[int, ...] = ()
+    load_master: int | None = None
 
 
 def choose_ports(wanted: Ports) -> ChosenPorts:
@@ -47,6 +55,14 @@ def choose_ports(wanted: Ports) -> ChosenPorts:
             prometheus=_hold(held, "Prometheus", wanted.prometheus),
             loadgen=_hold(held, "Locust", wanted.loadgen),
             app=_hold(held, "the app", wanted.app),
+            load_workers=tuple(
+                _hold(held, "a worker of the load", None) for _ in range(wanted.load_workers)
+            ),
+            load_master=(
+                _hold(held, "workers of the load", wanted.load_master)
+                if wanted.has_load_master
+                else None
+            ),
         )
 
 

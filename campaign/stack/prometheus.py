@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from campaign.stack.processes import ProcessSpec, run_as
 from campaign.stack.service import ServiceSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from campaign.stack.programs import PrometheusPrograms
@@ -39,6 +40,8 @@ class ScrapeJob:
     name: str
     port: int
     path: str = "/metrics"
+    #: the port does not have the metrics: it says at this path where they are (HTTP discovery)
+    discovery: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,25 +90,8 @@ class PrometheusServer:
     async def wait_for_samples(
         self, jobs: Collection[str], *, since: float, timeout_s: float = FIRST_SAMPLE_TIMEOUT_S
     ) -> None:
-        """Wait until each of `jobs` was scraped with success after `since` (epoch seconds).
-
-        A database of samples that was there before still answers with those of its former life.
-
-        Raises:
-            ComponentFailedError: one of them was not, in `timeout_s`.
-        """
-        query = f"up == 1 and timestamp(up) > {since:.3f}"
-        missing = set(jobs)
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                aiohttp.ClientSession(timeout=REQUEST_TIMEOUT) as session,
-            ):
-                while missing := set(jobs) - await self._jobs(session, query):  # noqa: ASYNC110
-                    await asyncio.sleep(_POLL_S)
-        except TimeoutError as exc:
-            reason = f"has no sample of {', '.join(sorted(missing))} after {timeout_s:g} s"
-            raise ComponentFailedError("prometheus", reason) from exc
+        """See the function of that name."""
+        await wait_for_samples(self.url, jobs, since=since, timeout_s=timeout_s)
 
     @property
     def _config_file(self) -> Path:
@@ -134,14 +120,44 @@ class PrometheusServer:
     async def _answers(self) -> bool:
         return await answers(f"{self.url}/-/ready")
 
-    async def _jobs(self, session: aiohttp.ClientSession, query: str) -> set[str]:
-        """The jobs that have a series among the answers."""
-        try:
-            async with session.get(f"{self.url}/api/v1/query", params={"query": query}) as reply:
-                answer = await reply.json()
-        except (aiohttp.ClientError, TimeoutError):
-            return set()
-        return {series["metric"]["job"] for series in answer.get("data", {}).get("result", ())}
+
+async def wait_for_samples(
+    url: str,
+    jobs: Collection[str],
+    *,
+    since: float,
+    timeout_s: float = FIRST_SAMPLE_TIMEOUT_S,
+) -> None:
+    """Wait until each of `jobs` was scraped with success after `since` (epoch seconds).
+
+    A job that is named n times has n targets. A database of samples that was there before still
+    answers with those of its former life.
+
+    Raises:
+        ComponentFailedError: one of them was not, in `timeout_s`.
+    """
+    query = f"up == 1 and timestamp(up) > {since:.3f}"
+    missing = wanted = Counter([*jobs])  # the names, also of a mapping
+    try:
+        async with (
+            asyncio.timeout(timeout_s),
+            aiohttp.ClientSession(timeout=REQUEST_TIMEOUT) as session,
+        ):
+            while missing := wanted - await _jobs(session, url, query):  # noqa: ASYNC110
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError as exc:
+        reason = f"has no sample of {', '.join(sorted(missing))} after {timeout_s:g} s"
+        raise ComponentFailedError("prometheus", reason) from exc
+
+
+async def _jobs(session: aiohttp.ClientSession, url: str, query: str) -> Counter[str]:
+    """The jobs of the series among the answers."""
+    try:
+        async with session.get(f"{url}/api/v1/query", params={"query": query}) as reply:
+            answer = await reply.json()
+    except (aiohttp.ClientError, TimeoutError):
+        return Counter()
+    return Counter(series["metric"]["job"] for series in answer.get("data", {}).get("result", ()))
 
 
 def configuration(jobs: Sequence[ScrapeJob], rules: Sequence[Path]) -> dict[str, object]:
@@ -154,11 +170,14 @@ def configuration(jobs: Sequence[ScrapeJob], rules: Sequence[Path]) -> dict[str,
         },
         "rule_files": [str(rule) for rule in rules],
         "scrape_configs": [
-            {
-                "job_name": job.name,
-                "metrics_path": job.path,
-                "static_configs": [{"targets": [f"{LOOPBACK}:{job.port}"]}],
-            }
-            for job in jobs
+            {"job_name": job.name, "metrics_path": job.path, **_targets(job)} for job in jobs
         ],
     }
+
+
+def _targets(job: ScrapeJob) -> Mapping[str, object]:
+    where = f"{LOOPBACK}:{job.port}"
+    if job.discovery is None:
+        return {"static_configs": [{"targets": [where]}]}
+    url = f"http://{where}{job.discovery}"
+    return {"http_sd_configs": [{"url": url, "refresh_interval": SCRAPE_INTERVAL}]}

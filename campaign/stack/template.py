@@ -98,7 +98,7 @@ class TemplateStore:
             server = Service(draft.service(socket_dir=sockets, log_file=log_file))
             await server.start()
             try:
-                await _populate(draft.addresses(sockets), recipe)
+                await populate(draft.addresses(sockets), recipe)
             finally:
                 await asyncio.shield(server.stop())
         finally:
@@ -120,7 +120,7 @@ def _oldest(folder: Path) -> list[Path]:
     return locks[:-_KEPT]
 
 
-async def _populate(addresses: PostgresAddresses, recipe: TemplateRecipe) -> None:
+async def populate(addresses: PostgresAddresses, recipe: TemplateRecipe) -> None:
     """Fill and tidy: every clone starts with the same statistics and nothing left to vacuum."""
     await prepare_roles(addresses)
     await recipe.populate(addresses.app_dsn)

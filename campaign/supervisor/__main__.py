@@ -50,7 +50,8 @@ async def _serve(config: SupervisorConfig) -> None:
         if config.relay_port is not None:
             await _open_relay(relay, config.relay_host, config.relay_port)
         await runner.setup()
-        await web.SockSite(runner, api.control_socket(config.control_socket)).start()
+        listening = api.control_socket(config.control_socket, mode=config.control_socket_mode)
+        await web.SockSite(runner, listening).start()
         log.info("supervisor is ready", action="ready", socket=str(config.control_socket))
         await supervisor.wait()
     finally:

@@ -1,4 +1,4 @@
-"""The control API: HTTP with JSON on a Unix socket that only its owner may open."""
+"""The control API: HTTP with JSON on a Unix socket that the app and its operator cannot open."""
 
 import os
 import socket
@@ -14,7 +14,8 @@ from campaign.supervisor.wire import DeploymentRequest, DeploymentResult, Logs, 
 
 _RESULTS = TypeAdapter(tuple[DeploymentResult, ...])
 _SUPERVISOR = web.AppKey("supervisor", Supervisor)
-_OWNER_ONLY = 0o177
+_OWNER_ONLY = 0o600
+_ALL = 0o777
 
 
 def build(supervisor: Supervisor) -> web.Application:
@@ -28,11 +29,11 @@ def build(supervisor: Supervisor) -> web.Application:
     return app
 
 
-def control_socket(path: Path) -> socket.socket:
-    """Return a bound socket with mode 0600 from its first moment."""
+def control_socket(path: Path, *, mode: int = _OWNER_ONLY) -> socket.socket:
+    """Return a bound socket with these permissions from its first moment."""
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    former = os.umask(_OWNER_ONLY)
+    former = os.umask(_ALL & ~mode)
     try:
         bound.bind(os.fspath(path))
     finally:

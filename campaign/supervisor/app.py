@@ -15,6 +15,7 @@ from campaign.sandbox import (
     argv,
     harness_paths,
     host_system,
+    prlimit,
     unseen,
 )
 from campaign.seccomp import filter_descriptor
@@ -47,30 +48,42 @@ class AppRecipe:
     """All that a process of the app is started from, besides its release."""
 
     config: SupervisorConfig
-    identity: Identity
+    #: whom its processes may run as: one for all, or one each
+    identities: tuple[Identity, ...]
     interpreter: Interpreter
     system: tuple[Mount | Link, ...]
 
     @classmethod
     def on_this_machine(
-        cls, config: SupervisorConfig, *, identity: Identity, interpreter: Interpreter
+        cls,
+        config: SupervisorConfig,
+        *,
+        identities: tuple[Identity, ...],
+        interpreter: Interpreter,
     ) -> "AppRecipe":
-        return cls(config=config, identity=identity, interpreter=interpreter, system=host_system())
+        return cls(
+            config=config,
+            identities=identities,
+            interpreter=interpreter,
+            system=host_system(),
+        )
 
     @contextmanager
-    def spawn(self, release: Release, *, listener_fd: int, output_fd: int) -> Iterator[Spawn]:
+    def spawn(
+        self, release: Release, *, identity: Identity, listener_fd: int, output_fd: int
+    ) -> Iterator[Spawn]:
         """What to start it with, while its descriptors are open."""
         environment = self._environment(release)
         if self.config.sandbox != "bubblewrap":
             yield Spawn(
-                argv=self._plain(release, environment),
+                argv=self._plain(release, environment, identity),
                 environment=environment,
                 listener_fd=listener_fd,
                 output_fd=output_fd,
             )
             return
         with filter_descriptor() as filter_fd:
-            words = self._confined(release, environment, filtered=filter_fd is not None)
+            words = self._confined(release, environment, identity, filtered=filter_fd is not None)
             with unseen(words, known_as=ARGUMENTS_FD) as command:
                 yield Spawn(
                     argv=command.argv,
@@ -82,13 +95,18 @@ class AppRecipe:
                 )
 
     def _confined(
-        self, release: Release, environment: dict[str, str], *, filtered: bool
+        self,
+        release: Release,
+        environment: dict[str, str],
+        identity: Identity,
+        *,
+        filtered: bool,
     ) -> list[str]:
         sandbox = Sandbox(
             workdir=SOURCE,
             mounts=self._mounts(release),
             environment=environment,
-            identity=self.identity,
+            identity=identity,
             limits=self.config.limits.limits(),
             system=self.system,
             hidden=harness_paths(),
@@ -99,10 +117,15 @@ class AppRecipe:
         )
         return [*_first(), *argv(sandbox, self.config.command)]
 
-    def _plain(self, release: Release, environment: dict[str, str]) -> list[str]:
+    def _plain(
+        self, release: Release, environment: dict[str, str], identity: Identity
+    ) -> list[str]:
+        """Without a sandbox, or in a container that is one."""
         program, *words = self.config.command
         found = shutil.which(program, path=environment["PATH"]) or program
-        return [*_first(), *launcher(self.identity), *_ENTER, release.source, found, *words]
+        is_contained = self.config.sandbox == "container"
+        limits = prlimit(self.config.limits.limits()) if is_contained else []
+        return [*_first(), *launcher(identity), *limits, *_ENTER, release.source, found, *words]
 
     def _mounts(self, release: Release) -> tuple[Mount, ...]:
         mounts = [

@@ -69,6 +69,8 @@ class SupervisorConfig(_Model):
     #: Folder of the app's sockets; the public one is ``app.sock``. Clients must be able to enter.
     app_dir: SocketFolder
     control_socket: SocketPath
+    #: Permission bits of that socket; its group is ours.
+    control_socket_mode: int = Field(default=0o600, ge=0, le=0o777)
     #: Records of deployments; one supervisor at a time (a lock file guards it).
     state_dir: AbsolutePath
     #: The app's output, at most twice `log_bytes` with the one rotated file beside it.
@@ -87,9 +89,12 @@ class SupervisorConfig(_Model):
     environment: dict[str, str] = Field(default_factory=dict)
     #: Folder of Postgres's Unix socket on the host; /run/postgresql inside the sandbox.
     database_dir: AbsolutePath | None = None
-    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    #: container: this very container is the sandbox, and holds nothing that the app may not see.
+    sandbox: Literal["bubblewrap", "container", "none"] = "bubblewrap"
     #: Whom the app runs as when the supervisor is root.
     user: str = APP_USER
+    #: In a container: the users that its processes run as, one each (see `users`).
+    users: tuple[str, ...] = ()
     limits: AppLimits = AppLimits()
     #: TCP port that is relayed to the app's socket; None for no relay.
     relay_port: int | None = Field(default=None, ge=1, le=65535)

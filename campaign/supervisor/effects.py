@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import subprocess
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from campaign.identity import Identity
 from campaign.supervisor import listeners
 from campaign.supervisor.app import SOURCE, AppRecipe
 from campaign.supervisor.health import probe
@@ -21,6 +23,7 @@ from campaign.supervisor.process import Child, Exit
 from campaign.supervisor.reasons import starved_of_connections, why
 from campaign.supervisor.relay import Relay, accept_into
 from campaign.supervisor.tree import UnhashableTreeError, tree_hash
+from campaign.supervisor.users import Users
 from campaign.supervisor.wire import ExitRecord
 
 #: Pause between probes of a process that did not answer yet.
@@ -41,6 +44,7 @@ class Running:
 
     release: Release
     listener: Listener
+    identity: Identity
     child: Child
     output: ProcessLog
     watch: asyncio.Task[None] | None = None
@@ -57,6 +61,7 @@ class Effects:
         self, recipe: AppRecipe, *, app_log: AppLog, report: Callable[[Event], None]
     ) -> None:
         self._recipe = recipe
+        self._users = Users(recipe.identities)
         self._config = recipe.config
         self._app_log = app_log
         self._report = report
@@ -130,16 +135,29 @@ class Effects:
         listener = self._listeners.get(command.listener)
         if listener is None:
             raise OSError("there is no listening socket for it")
+        identity = self._users.take()
         reading, writing = os.pipe()
         output = ProcessLog(reading, self._app_log)
         try:
             with self._recipe.spawn(
-                command.release, listener_fd=listener.socket.fileno(), output_fd=writing
+                command.release,
+                identity=identity,
+                listener_fd=listener.socket.fileno(),
+                output_fd=writing,
             ) as spawn:
                 child = Child(spawn)
+        except BaseException:
+            self._users.give_back(identity)
+            raise
         finally:
             os.close(writing)
-        return Running(release=command.release, listener=listener, child=child, output=output)
+        return Running(
+            release=command.release,
+            listener=listener,
+            identity=identity,
+            child=child,
+            output=output,
+        )
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -196,7 +214,7 @@ class Effects:
     async def _measure(self, running: Running) -> str | None:
         """Hash the source as the process itself sees it."""
         try:
-            if self._config.sandbox == "none":
+            if self._config.sandbox != "bubblewrap":
                 return await asyncio.to_thread(tree_hash, Path(running.release.source))
             seen = Path(f"/proc/{running.child.app_pid}/root{SOURCE}")
             return await asyncio.to_thread(tree_hash, seen)
@@ -209,6 +227,7 @@ class Effects:
         ended = await running.child.wait()
         if running.watch is not None:
             running.watch.cancel()
+        await self._clear_up(running)
         await running.output.drain(timeout_s=_LAST_OUTPUT_S)
         lines = running.output.tail()
         event = Exited(
@@ -221,6 +240,13 @@ class Effects:
         log.info("process ended", action="process_ended", **event.exit.model_dump())
         self._report(event)
         del self._running[process]
+
+    async def _clear_up(self, running: Running) -> None:
+        """Of what it left behind nothing may go on. A user that cannot be cleared is not reused."""
+        try:
+            await asyncio.to_thread(self._users.give_back, running.identity)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.exception("processes are left", action="not_cleared", error=str(error))
 
     def _leave(self, running: Running) -> None:
         running.leaving = True

@@ -248,7 +248,10 @@ class Supervisor:
 
 
 async def _prepare(kind: type[Supervisor], config: SupervisorConfig) -> Supervisor:
-    identity = identity_for(config.user)
+    users = config.users or (config.user,)
+    # Not as root, all of them are ourselves: one.
+    identities = tuple(dict.fromkeys(identity_for(user) for user in users))
+    identity = identities[0]
     if config.sandbox == "bubblewrap":
         problem = await asyncio.to_thread(unavailable, identity)
         if problem is not None:
@@ -258,7 +261,7 @@ async def _prepare(kind: type[Supervisor], config: SupervisorConfig) -> Supervis
         folder.mkdir(parents=True, exist_ok=True)
     listeners.remove_stale(config.app_dir)
     return kind(
-        AppRecipe.on_this_machine(config, identity=identity, interpreter=interpreter),
+        AppRecipe.on_this_machine(config, identities=identities, interpreter=interpreter),
         environments=Environments(
             config.environments_dir, wheel_cache=config.wheel_cache, interpreter=interpreter
         ),

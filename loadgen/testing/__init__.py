@@ -2,5 +2,6 @@
 
 from loadgen.testing.processes import FakeApp, Generator
 from loadgen.testing.samples import Samples, wait_until
+from loadgen.testing.several import Master, Worker
 
-__all__ = ["FakeApp", "Generator", "Samples", "wait_until"]
+__all__ = ["FakeApp", "Generator", "Master", "Samples", "Worker", "wait_until"]

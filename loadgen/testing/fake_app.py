@@ -1,8 +1,8 @@
 """A chat app without a database that does as it is told: slow, hung, failing, talking nonsense.
 
-``python -m loadgen.testing.fake_app PATH`` listens on a Unix socket at PATH, replacing what is
-there in one step. It answers the operations of chat-db-app; ``POST /_fake`` changes its mood and
-``GET /_fake`` says what it has seen.
+``python -m loadgen.testing.fake_app PATH [PORT]`` listens on a Unix socket at PATH, replacing what
+is there in one step, and on a TCP port of the loopback if one is given. It answers the operations
+of chat-db-app; ``POST /_fake`` changes its mood and ``GET /_fake`` says what it has seen.
 """
 
 from __future__ import annotations
@@ -193,10 +193,14 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
+def _listeners(path: str, *ports: str) -> list[socket.socket]:
+    return [listen(Path(path)), *(socket.create_server(("127.0.0.1", int(p))) for p in ports)]
+
+
 if __name__ == "__main__":
     web.run_app(
         build_app(),
-        sock=listen(Path(sys.argv[1])),
+        sock=_listeners(*sys.argv[1:]),
         backlog=_BACKLOG,
         shutdown_timeout=5,
         access_log=None,

@@ -89,8 +89,9 @@ class _Child:
 class FakeApp(_Child):
     """See `loadgen.testing.fake_app`. Returns from its constructor when it answers."""
 
-    def __init__(self, path: Path, *, stderr: Path) -> None:
-        super().__init__("loadgen.testing.fake_app", str(path), stderr=stderr)
+    def __init__(self, path: Path, *, stderr: Path, port: int | None = None) -> None:
+        ports = () if port is None else (str(port),)
+        super().__init__("loadgen.testing.fake_app", str(path), *ports, stderr=stderr)
         self._path = path
         self._wait_until_it("answers", self._is_mine)
 
@@ -121,18 +122,21 @@ class FakeApp(_Child):
 class Generator(_Child):
     """`python -m loadgen` with a private configuration. Returns when its page answers."""
 
-    def __init__(self, folder: Path, *, app_socket: Path, **config: Any) -> None:
-        self.port = _free_port()
-        path = folder / "loadgen.json"
+    #: what its files are called
+    label = "loadgen"
+
+    def __init__(self, folder: Path, *, app_socket: Path | None, **config: Any) -> None:
+        self.port = free_port()
+        path = folder / f"{self.label}.json"
         document = {
             "clients": "loadgen.chat_db_app",
-            "app_socket": str(app_socket),
+            "app_socket": None if app_socket is None else str(app_socket),
             "web_port": self.port,
             "control_token": _TOKEN,
             **config,
         }
         path.write_text(json.dumps(document, separators=(",", ":")))
-        super().__init__("loadgen", "--config", str(path), stderr=folder / "loadgen.log")
+        super().__init__("loadgen", "--config", str(path), stderr=folder / f"{self.label}.log")
         self._wait_until_it("answers", self._serves)
 
     def offer(self, *dimensions: dict[str, Any], load_id: str = "test") -> dict[str, Any]:
@@ -195,7 +199,7 @@ class Generator(_Child):
             return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

@@ -14,7 +14,7 @@ STARTED = "loadgen_requests_started_total"
 DONE = "loadgen_request_duration_seconds_count"
 QUICKER = "loadgen_request_duration_seconds_bucket"
 ERRORS = "loadgen_request_errors_total"
-OLDER = "loadgen_inflight_older"
+OLDER = "loadgen_unanswered_requests"
 IN_FLIGHT = "loadgen_inflight_requests"
 
 #: Of the generators in tests: shorter than in a campaign, so that a hang takes seconds.

@@ -20,6 +20,7 @@ from campaign.model import (
     Unresolved,
 )
 from campaign.rig import Rig
+from campaign.stack import LocalStack
 from tests.acceptance_kit import Wish, play, reachable_folder
 
 DIES_AT_START = (
@@ -57,7 +58,7 @@ class Saboteur:
 
     def _kill(self, component: str) -> None:
         assert self.rig is not None
-        assert self.rig.stack is not None
+        assert isinstance(self.rig.stack, LocalStack)
         pid = self.rig.stack._services[component].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

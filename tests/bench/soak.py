@@ -31,7 +31,7 @@ from campaign.orders import Order, specify
 from campaign.player import Performance
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
-from campaign.stack import discard_data
+from campaign.stack import LocalStack, discard_data
 
 #: the first campaigns fill caches; growth is judged between the first and the last third after
 _WARM_UP = 1
@@ -69,7 +69,7 @@ class Cpu:
 
     def _seconds(self) -> dict[str, float]:
         assert self.rig is not None
-        assert self.rig.stack is not None
+        assert isinstance(self.rig.stack, LocalStack)
         pid = self.rig.stack._services["prometheus"].pid
         assert pid is not None
         return {"own": _cpu_s(psutil.Process()), "prometheus": _cpu_s(psutil.Process(pid))}

@@ -31,9 +31,9 @@ def test_a_hang_gives_timeouts_and_missed_slots_but_no_backlog_outlives_it(
     )
     # A slot waits for its turn for the timeout at most, so no more than that can be open.
     assert hung.total(OFFERED) - hung.total(DONE) <= 5 * (20.0 * CLIENT_TIMEOUT_S + 4) * 1.1
-    assert hung.total(OLDER, le=str(2 * CLIENT_TIMEOUT_S + 1)) == 0
+    assert hung.total(OLDER, older_than_seconds=str(2 * CLIENT_TIMEOUT_S + 1)) == 0
     fake_app.mood()
-    generator.once("nothing is late", lambda now: now.total(OLDER, le="0.3") == 0)
+    generator.once("nothing is late", lambda now: now.total(OLDER, older_than_seconds="0.3") == 0)
     calm = generator.samples()
     later = generator.done(calm.total(DONE) + 200)
     assert later.total(ERRORS) == calm.total(ERRORS)

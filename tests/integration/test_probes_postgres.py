@@ -197,6 +197,51 @@ async def test_statements_of_the_apps_role_are_counted_and_no_others(
     assert watched.value(STATEMENTS) == before + 30
 
 
+async def test_what_the_server_had_to_do_is_counted(
+    watched: Watched, app: asyncpg.Connection[Any]
+) -> None:
+    def moved(name: str, **labels: str) -> float:
+        return watched.value(name, **labels) or 0
+
+    transactions, rows = "ratchet_database_transactions_total", "ratchet_database_rows_total"
+    kept = moved(transactions, outcome="committed")
+    undone = moved(transactions, outcome="rolled_back")
+    read = moved(rows, access="read")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await app.fetch("SELECT 1 / 0")
+    await app.fetch("SELECT count(*) FROM pg_class")
+    # An idle backend hands its statistics over after ten seconds at the latest.
+    await watched.until(
+        lambda: (
+            moved(transactions, outcome="rolled_back") == undone + 1
+            and moved(transactions, outcome="committed") > kept
+            and moved(rows, access="read") > read + 100
+        ),
+        patience_s=20.0,
+    )
+    assert watched.value("ratchet_database_deadlocks_total") == 0
+
+
+async def test_a_session_that_waits_for_a_lock_is_seen_and_so_is_the_age_of_its_transaction(
+    watched: Watched, server: Server, app: asyncpg.Connection[Any]
+) -> None:
+    waiting = "ratchet_database_waiting_sessions"
+    oldest = "ratchet_database_longest_transaction_seconds"
+    await watched.until_value(waiting, 0)
+    other = await asyncpg.connect(server.addresses.app_dsn)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT pg_advisory_xact_lock(4711)")
+            blocked = asyncio.create_task(app.execute("SELECT pg_advisory_lock(4711)"))
+            await watched.until_value(waiting, 1)
+            await watched.until(lambda: (watched.value(oldest) or 0) > 1.0)
+        await blocked
+        await watched.until_value(waiting, 0)
+        await watched.until_value(oldest, 0)
+    finally:
+        await other.close()
+
+
 async def test_statistics_that_are_forgotten_take_nothing_back(
     watched: Watched, server: Server, app: asyncpg.Connection[Any]
 ) -> None:

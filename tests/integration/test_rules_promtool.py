@@ -7,6 +7,7 @@ as the controller judges them.
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def traffic(
     size: float = 1000,
     until: int = UNTIL,
 ) -> dict[str, str]:
-    """`rate` offered a second, `done` completed (slow ones included), `overdue` not answered."""
+    """`rate` sent a second, `done` completed (slow ones included), `overdue` not answered."""
     done = rate if done is None else done
     labels = f'job="loadgen",behaviour="{behaviour}",operation="{operation}"'
     in_time = {
@@ -92,12 +93,15 @@ def traffic(
     }
     return {
         **alive(until),
-        f"loadgen_offered_rate_hz{{{labels}}}": gauge(rate, until=until),
+        f"loadgen_offered_rate_hertz{{{labels}}}": gauge(rate, until=until),
+        f"loadgen_requests_started_total{{{labels}}}": counter(rate, until=until),
         f"loadgen_request_duration_seconds_count{{{labels}}}": counter(done, until=until),
         **{name: counter(per_s, until=until) for name, per_s in in_time.items()},
         **{
-            f'loadgen_inflight_older{{{labels},le="{le}"}}': gauge(overdue, until=until)
-            for le in _EDGES
+            f'loadgen_unanswered_requests{{{labels},older_than_seconds="{edge}"}}': gauge(
+                overdue, until=until
+            )
+            for edge in _EDGES
         },
         f'loadgen_request_errors_total{{{labels},kind="5xx"}}': counter(errors, until=until),
         f'loadgen_request_errors_total{{{labels},kind="timeout"}}': counter(0, until=until),
@@ -376,7 +380,7 @@ def statement_cases() -> list[Case]:
 def silent(series: Series) -> dict[str, str]:
     """The same without a single answer."""
     return {
-        name: values if "offered" in name or "loadgen_" not in name else gauge(0)
+        name: values if re.search("offered|started", name) or "loadgen_" not in name else gauge(0)
         for name, values in series.items()
     }
 

@@ -34,16 +34,16 @@ def test_every_series_exists_at_zero_before_the_first_request() -> None:
     for edge in ("0.005", "0.1", "1.0", "10.0", "+Inf"):
         assert value(instruments, "loadgen_request_duration_seconds_bucket", le=edge) == 0
     assert value(instruments, "loadgen_inflight_requests") == 0
-    assert value(instruments, "loadgen_inflight_older", le="0.1") == 0
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="0.1") == 0
 
 
 def test_open_slots_are_counted_by_age_when_somebody_asks() -> None:
     instruments = Instruments()
     for age_s in (0.0, 0.2, 4.0):
         series_of(instruments).offer(slot(age_s=age_s))
-    assert value(instruments, "loadgen_inflight_older", le="0.1") == 2
-    assert value(instruments, "loadgen_inflight_older", le="3.0") == 1
-    assert value(instruments, "loadgen_inflight_older", le="5.0") == 0
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="0.1") == 2
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="3.0") == 1
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="5.0") == 0
 
 
 def test_a_slot_is_either_open_or_observed_once() -> None:
@@ -54,7 +54,7 @@ def test_a_slot_is_either_open_or_observed_once() -> None:
     series.settle(late, age_s=7.0)
     assert value(instruments, "loadgen_request_duration_seconds_count") == 1
     assert value(instruments, "loadgen_request_duration_seconds_sum") == 1.0
-    assert value(instruments, "loadgen_inflight_older", le="0.005") == 0
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="0.005") == 0
 
 
 def test_a_stream_is_in_flight_after_its_first_token_but_no_longer_late() -> None:
@@ -64,7 +64,7 @@ def test_a_stream_is_in_flight_after_its_first_token_but_no_longer_late() -> Non
     series.start()
     series.settle(stream, age_s=2.0)
     assert value(instruments, "loadgen_inflight_requests") == 1
-    assert value(instruments, "loadgen_inflight_older", le="1.0") == 0
+    assert value(instruments, "loadgen_unanswered_requests", older_than_seconds="1.0") == 0
     series.end(size_bytes=100)
     assert value(instruments, "loadgen_inflight_requests") == 0
     assert value(instruments, "loadgen_response_bytes_total") == 100
@@ -82,7 +82,8 @@ def test_the_edges_of_both_kinds_of_buckets_are_spelled_alike() -> None:
     series_of(instruments)
     text = generate_latest(instruments.registry).decode()
     for edge in ("0.005", "0.75", "1.0", "10.0"):
-        assert text.count(f'le="{edge}"') == 3  # duration, first byte, in flight
+        assert text.count(f'{{behaviour="reader",le="{edge}"') == 2  # duration, first byte
+        assert text.count(f'older_than_seconds="{edge}"') == 1
 
 
 def test_the_worst_lag_is_remembered_for_one_second() -> None:

@@ -36,7 +36,7 @@ def test_what_is_published_is_up_to_date(name: str) -> None:
 
 def test_nothing_else_is_published() -> None:
     assert {file.name for file in PUBLISHED.iterdir()} == {
-        f"{name}.schema.json" for name in (*SCHEMAS, "trace")
+        f"{name}.schema.json" for name in (*SCHEMAS, "trace", "webhook")
     }
 
 

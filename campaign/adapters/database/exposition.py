@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from campaign.adapters.database.workload import Workload, exposed
+
 FindingsT = TypeVar("FindingsT")
 
 #: older findings are not shown, seconds; a look is due every second
@@ -36,6 +38,8 @@ class DatabaseFindings:
     wal_bytes: int
     #: executed by the app's role since the first look, likewise
     statements: int
+    #: None: nothing is known of it
+    workload: Workload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,16 +84,18 @@ class Findings(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
-            "ratchet_database_probes", "Looks at the database that succeeded", value=self._probes
+            "ratchet_database_probes",
+            "Looks at the database that succeeded.",
+            value=self._probes,
         )
         yield CounterMetricFamily(
             "ratchet_ledger_checks",
-            "Comparisons with the ledger that succeeded",
+            "Comparisons of what was acknowledged with what is stored that succeeded.",
             value=self._checks,
         )
         yield GaugeMetricFamily(
             "ratchet_database_probe_success",
-            "Whether the last look at the database succeeded",
+            "1 when the last look at the database succeeded, else 0.",
             value=self.database is not None,
         )
         if self.database is not None:
@@ -104,44 +110,50 @@ def _if_fresh(findings: FindingsT | None, at: float) -> FindingsT | None:
 
 def _of_database(found: DatabaseFindings) -> Iterator[Metric]:
     connections = GaugeMetricFamily(
-        "ratchet_database_connections", "Connections of the app's role", labels=["state"]
+        "ratchet_database_connections",
+        f"Connections of the app's role, by state: {', '.join(STATES)}.",
+        labels=["state"],
     )
     for state in STATES:
         connections.add_metric([state], found.connections.get(state, 0))
     yield connections
     yield GaugeMetricFamily(
         "ratchet_database_idle_in_transaction_sessions",
-        "Sessions of the app's role that have sat idle in a transaction for half a second",
+        "Sessions of the app's role that have sat idle in a transaction for half a second.",
         value=found.stuck,
     )
     yield GaugeMetricFamily(
         "ratchet_database_max_connections",
-        "Connections that the server accepts",
+        "Connections that the server accepts.",
         value=found.max_connections,
     )
     yield CounterMetricFamily(
-        "ratchet_database_wal_bytes", "Bytes of write-ahead log", value=found.wal_bytes
+        "ratchet_database_wal_bytes",
+        "Bytes of write-ahead log that the server wrote.",
+        value=found.wal_bytes,
     )
     yield CounterMetricFamily(
         "ratchet_database_statements",
-        "Statements that the app's role executed",
+        "Statements that the app's role executed.",
         value=found.statements,
     )
+    if found.workload is not None:
+        yield from exposed(found.workload)
 
 
 def _of_ledger(found: LedgerFindings) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ratchet_ledger_lost_tokens",
-        "Tokens of acknowledged messages that accounts do not show",
+        "Tokens of acknowledged messages that accounts do not show.",
         value=found.lost_tokens,
     )
     yield GaugeMetricFamily(
         "ratchet_ledger_missing_messages",
-        "Acknowledged messages that are not stored as they were acknowledged",
+        "Acknowledged messages that are not stored as they were acknowledged.",
         value=found.missing_messages,
     )
     yield CounterMetricFamily(
         "ratchet_ledger_acknowledged_writes",
-        "Messages that the app said it had stored",
+        "Messages that the app said it had stored.",
         value=found.acknowledged_writes,
     )

@@ -9,13 +9,16 @@ import asyncpg
 
 from campaign.adapters.database.connections import connect_superuser
 from campaign.adapters.database.exposition import STATES, DatabaseFindings
+from campaign.adapters.database.odometer import Odometer
+from campaign.adapters.database.workload import WORKLOAD, WorkloadMeter
 
 #: Catalogues and statistics. Nothing here can be shadowed or changed by the app's role: it owns
 #: no schema of the maintenance database, where this runs. In its own it could put a function of its
 #: own in the place of pg_stat_statements, for the superuser to call.
-_LOOK = """
+_LOOK = f"""
 SELECT
-    (SELECT coalesce(json_object_agg(state, sessions), '{}') FROM (
+    {WORKLOAD} AS workload,
+    (SELECT coalesce(json_object_agg(state, sessions), '{{}}') FROM (
         SELECT CASE WHEN state = ANY ($2) THEN state ELSE 'other' END AS state,
                count(*) AS sessions
         FROM pg_stat_activity
@@ -29,7 +32,7 @@ SELECT
     (SELECT coalesce(sum(calls), 0)::bigint FROM public.pg_stat_statements(showtext => false)
      WHERE userid = to_regrole($1) AND toplevel
        AND dbid = (SELECT oid FROM pg_database WHERE datname = $3)) AS statements
-"""
+"""  # noqa: S608 - both parts are constants
 _STATEMENT_TIMEOUT = "900ms"
 _ANSWER_TIMEOUT_S = 0.95
 
@@ -42,8 +45,9 @@ class ServerProbe:
         self._app_role = app_role
         self._app_database = app_database
         self._connection: asyncpg.Connection[Any] | None = None
-        self._wal_bytes = _Odometer()
-        self._statements = _Odometer()
+        self._wal_bytes = Odometer()
+        self._statements = Odometer()
+        self._workload = WorkloadMeter()
 
     async def look(self) -> DatabaseFindings:
         """One round trip.
@@ -66,6 +70,7 @@ class ServerProbe:
             max_connections=row["max_connections"],
             wal_bytes=self._wal_bytes.at(row["wal_position"]),
             statements=self._statements.at(row["statements"]),
+            workload=self._workload.read(row["workload"]),
         )
 
     def close(self) -> None:
@@ -77,27 +82,5 @@ class ServerProbe:
         # Another database may be behind the same address.
         self._wal_bytes.lift()
         self._statements.lift()
+        self._workload.lift()
         return await connect_superuser(self._dsn, statement_timeout=_STATEMENT_TIMEOUT)
-
-
-class _Odometer:
-    """How far a number that the server keeps has moved on, as far as it was watched.
-
-    A step back adds nothing: Postgres was told to forget its statistics, or had no room for a
-    rare statement's any more.
-    """
-
-    def __init__(self) -> None:
-        self._total = 0
-        self._last: int | None = None
-
-    def at(self, position: int) -> int:
-        """The total, now that the number is `position`."""
-        if self._last is not None:
-            self._total += max(0, position - self._last)
-        self._last = position
-        return self._total
-
-    def lift(self) -> None:
-        """Whatever the next position is, nothing was travelled up to it."""
-        self._last = None

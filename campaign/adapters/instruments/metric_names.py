@@ -30,10 +30,10 @@ _SEEN: Mapping[str, str] = {
     "loadgen_response_bytes_total": "Bytes of bodies that clients received",
     "loadgen_acknowledged_writes_total": "Messages that the app told clients it had stored",
     "loadgen_request_errors_total": "Requests that went wrong for clients, by kind",
-    "loadgen_offered_rate_hz": "Requests per second that clients want to make",
+    "loadgen_offered_rate_hertz": "Requests per second that clients want to make",
     "loadgen_users": "Clients at work",
     "loadgen_inflight_requests": "Requests sent and not answered to the end",
-    "loadgen_inflight_older": "Unanswered requests that are older than `le` seconds",
+    "loadgen_unanswered_requests": "Unanswered requests that are older than `older_than_seconds`",
     # the database, seen from outside the app
     "ratchet_database_probe_success": "Whether the last look at the database succeeded",
     "ratchet_database_connections": "Connections of the app's role, by state",

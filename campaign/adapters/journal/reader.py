@@ -28,8 +28,10 @@ class JournalReader:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def read(self, *, after: int = 0) -> Sequence[Event]:
+    async def read(self, *, after: int = 0, limit: int | None = None) -> Sequence[Event]:
         """Every event whose number is greater than `after`, oldest first; `after + 1` is the first.
+
+        With a `limit` no more than so many.
 
         Raises:
             BrokenChainError: an event is missing, was changed, or there never was one `after`.
@@ -39,6 +41,7 @@ class JournalReader:
         found: list[Event] = []
         await self._walk(
             after=after,
+            limit=limit,
             visit=lambda record: found.append(decode(record.payload, seq=record.seq)),
         )
         return found
@@ -47,11 +50,15 @@ class JournalReader:
         """Number and hash of the last event (number 0: none), after checking the whole chain."""
         return await self._walk(after=0, visit=lambda _: None)
 
-    async def _walk(self, *, after: int, visit: Callable[[Record], None]) -> Head:
+    async def _walk(
+        self, *, after: int, visit: Callable[[Record], None], limit: int | None = None
+    ) -> Head:
         """Visit each checked record; gives the last one's head."""
         head = GENESIS
         # The event numbered `after` comes along as the anchor of the chain.
         statement = select(events).where(events.c.seq >= after).order_by(events.c.seq)
+        if limit is not None:
+            statement = statement.where(events.c.seq <= after + limit)
         with database_failures_named():
             async with self._engine.connect() as connection:
                 rows = await connection.stream(statement)

@@ -1,0 +1,106 @@
+"""`--stack compose`: the same command, in a container of the compose stack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from campaign.errors import UsageError
+from campaign.stack import is_compose
+
+_LOCAL, _COMPOSE = "local", "compose"
+_OPTION = "--stack"
+#: what a container cannot be told from here
+_OURS = ("--runs", "--profiles-dir", "--api-key-file")
+_PROJECT = Path(__file__).parents[2] / "docker-compose.yml"
+#: where files that a command line names are put for it
+_MOUNTED = "/run/ratchet/given"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redirected:
+    """A command line for `docker compose`."""
+
+    argv: tuple[str, ...]
+
+
+def redirect(
+    words: Sequence[str], *, project: Path = _PROJECT, is_terminal: bool = False
+) -> Redirected:
+    """What `ratchet <words>` is as a command of the container `campaign`.
+
+    Campaign files are mounted for it.
+
+    Raises:
+        UsageError: it names what a container does not have.
+    """
+    mounts: list[str] = []
+    told: list[str] = []
+    for word in _without_stack(words):
+        option = word.split("=", 1)[0]
+        if option in _OURS:
+            raise UsageError(
+                f"{option} is of no use with {_OPTION} {_COMPOSE}: the containers have folders "
+                "and secrets of their own",
+                hint="see docs/compose.md; a key goes into .env",
+            )
+        file = Path(word)
+        if file.suffix in {".yaml", ".yml"} and file.is_file():
+            inside = f"{_MOUNTED}/{file.name}"
+            mounts += ["--volume", f"{file.absolute()}:{inside}:ro"]
+            told.append(inside)
+        else:
+            told.append(word)
+    terminal = () if is_terminal else ("--no-TTY",)
+    base = ("docker", "compose", "--file", str(project), "run", "--rm", *terminal, *mounts)
+    return Redirected(argv=(*base, "campaign", *told))
+
+
+def _without_stack(words: Sequence[str]) -> list[str]:
+    left: list[str] = []
+    is_value = False
+    for word in words:
+        if is_value:
+            is_value = False
+        elif word == _OPTION:
+            is_value = True
+        elif not word.startswith(f"{_OPTION}="):
+            left.append(word)
+    return left
+
+
+def _chosen(stack: str) -> str:
+    """Before anything else is looked at: what is checked here is not what is there."""
+    if stack not in {_LOCAL, _COMPOSE}:
+        raise UsageError(f"unknown stack: {stack}", hint=f"there are: {_LOCAL}, {_COMPOSE}")
+    if stack == _COMPOSE and not is_compose():
+        _become(redirect(sys.argv[1:], is_terminal=sys.stdin.isatty() and sys.stdout.isatty()))
+    return stack
+
+
+def _become(command: Redirected) -> NoReturn:
+    if shutil.which("docker") is None:
+        raise UsageError(
+            "docker is not on PATH", hint="install it with its compose plugin, or leave --stack out"
+        )
+    if not _PROJECT.is_file():
+        raise UsageError(f"there is no {_PROJECT}", hint="run it from a clone of the repository")
+    os.execvp(command.argv[0], command.argv)  # noqa: S606 - no shell is meant
+
+
+StackOption = Annotated[
+    str,
+    typer.Option(
+        _OPTION,
+        help="local: child processes. compose: the services of docker-compose.yml.",
+        callback=_chosen,
+        is_eager=True,
+    ),
+]

@@ -1,0 +1,27 @@
+"""Which of the two stacks this process is part of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from campaign.stack import compose_layout
+from campaign.stack.compose import ComposeStack
+from campaign.stack.compose_places import ComposePlaces, is_compose
+from campaign.stack.local import LocalStack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from campaign.stack.interface import ProcessStack
+    from campaign.stack.local import LocalStackConfig
+
+
+def make_stack(config: LocalStackConfig) -> ProcessStack:
+    """Nothing is started yet."""
+    return ComposeStack(config) if is_compose() else LocalStack(config)
+
+
+def lay_out(run_dir: Path) -> None:
+    """Before anything of a run is written: where the parts of the stack will find it."""
+    if is_compose():
+        compose_layout.lay_out(run_dir, ComposePlaces())

@@ -1,0 +1,267 @@
+"""The compose stack: the parts are services that somebody else starts; we wait, ask and watch.
+
+Nothing here holds the docker socket. A part is restarted by asking it to end: its container's
+restart policy brings it back. What it is told lies in files on volumes that it shares with us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from campaign.stack.compose_asking import HttpService, Services, own_address, services_at
+from campaign.stack.compose_database import ServedDatabase
+from campaign.stack.compose_layout import alone, lay_out, publish
+from campaign.stack.compose_parts import loadgen_config, supervisor_config, write_json
+from campaign.stack.compose_places import ComposePlaces
+from campaign.stack.compose_templates import ComposeTemplates
+from campaign.stack.compose_watch import Alive, Watch
+from campaign.stack.copies import StoredSnapshot
+from campaign.stack.errors import (
+    BadRulesError,
+    ComponentFailedError,
+    StackError,
+)
+from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
+from campaign.stack.prometheus import wait_for_samples
+from campaign.stack.together import together
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from types import TracebackType
+
+    from campaign.stack.interface import ComponentEvent, ComponentName, DatabaseSource
+    from campaign.stack.local import LocalStackConfig
+
+#: the slowest is a load generator on a busy machine
+_READY_TIMEOUT_S = 90.0
+#: starts that are computed from an age differ a little
+_SAME_S = 0.4
+_POLL_S = 0.2
+_RULES = "campaign.rules.yaml"
+_TARGETS = "ratchet.json"
+#: Prometheus looks for new targets every five seconds, and scrapes each second
+_SAMPLES_TIMEOUT_S = 60.0
+
+
+class ComposeStack:
+    """The services of `docker-compose.yml`; see `ProcessStack` for what it offers."""
+
+    def __init__(
+        self,
+        config: LocalStackConfig,
+        *,
+        places: ComposePlaces | None = None,
+        database: ServedDatabase | None = None,
+        services: Services | None = None,
+    ) -> None:
+        self._config = config
+        self._places = places or ComposePlaces()
+        self._database = database or ServedDatabase(places=self._places)
+        self._services = services or services_at(self._places)
+        self._templates = ComposeTemplates(database=self._database, cache=self._places.cache)
+        self._open = AsyncExitStack()
+        self._addresses: StackAddresses | None = None
+        self._watch = self._watching()
+
+    @property
+    def addresses(self) -> StackAddresses:
+        if self._addresses is None:
+            raise StackError("the stack does not run")
+        return self._addresses
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await asyncio.shield(self.stop())
+
+    async def start(self) -> None:
+        """See `ProcessStack.__aenter__`: the services run already, and are told what to do."""
+        self._watch = self._watching()
+        try:
+            self._open.enter_context(alone(self._places.runs / "stack.lock"))
+            self._addresses = await self._take_over()
+        except BaseException:
+            await asyncio.shield(self.stop())
+            raise
+        for name in _NAMES:
+            self._watch.begin(name)
+
+    async def stop(self) -> None:
+        """Nothing of this campaign goes on: no app runs, no load; the services stay up."""
+        await self._watch.close()
+        if self._addresses is not None:
+            self._addresses = None
+            await asyncio.gather(
+                self._services.supervisor.end(),
+                self._services.loadgen.end(),
+                return_exceptions=True,
+            )
+        await self._open.aclose()
+
+    def events(self) -> AsyncIterator[ComponentEvent]:
+        return self._watch.events()
+
+    async def restart(self, component: ComponentName) -> None:
+        await self._watch.release(component)
+        self._watch.tell(ComponentDown(name=component, reason="a restart was asked for"))
+        await self._renew(component)
+        self._watch.tell(ComponentUp(name=component))
+        self._watch.begin(component)
+
+    async def reset_database(self, database: DatabaseSource) -> None:
+        await self._watch.release("postgres")
+        await self._fill(database)
+        self._watch.begin("postgres")
+
+    @asynccontextmanager
+    async def copy_of_database(self) -> AsyncIterator[Path]:
+        """See `ProcessStack`."""
+        async with self._database.copy() as copy:
+            yield copy
+
+    async def reload_rules(self) -> None:
+        """Have Prometheus take up the rule files as they are now.
+
+        Raises:
+            BadRulesError: in its own words; the old rules stay in force.
+        """
+        installed = self._places.generated / _RULES
+        before = installed.read_text() if installed.exists() else None
+        self._install_rules()
+        problem = await self._services.prometheus.post("/-/reload")
+        if not problem:
+            return
+        if before is not None:
+            publish(installed, before)
+        raise BadRulesError(f"Prometheus does not accept the rules:\n  {problem}")
+
+    # -- how ------------------------------------------------------------------------------------
+
+    async def _take_over(self) -> StackAddresses:
+        lay_out(self._config.run_dir, self._places)
+        began = time.time()
+        self._tell_services()
+        await together(self._renew("supervisor"), self._renew("loadgen"), self._prepare_database())
+        await self._wait_for("prometheus")
+        await self.reload_rules()
+        jobs = ["prometheus", *["loadgen"] * self._places.load_workers]
+        await wait_for_samples(
+            self._places.prometheus_url, jobs, since=began, timeout_s=_SAMPLES_TIMEOUT_S
+        )
+        return StackAddresses(
+            database=self._database.addresses,
+            prometheus_url=self._places.prometheus_url,
+            loadgen_url=self._places.loadgen_url,
+            loadgen_token=self._services.loadgen.token,
+            app_url=self._places.app_url,
+            app_socket=self._places.app_socket,
+            supervisor_socket=self._places.supervisor_socket,
+            logs_dir=self._config.run_dir.absolute() / "logs",
+        )
+
+    def _tell_services(self) -> None:
+        config, places, run = self._config, self._places, self._config.run_dir.name
+        supervisor = replace(config.supervisor, environments_dir=places.environments)
+        write_json(places.supervisor_config, supervisor_config(supervisor, places, run=run))
+        write_json(
+            places.loadgen_config,
+            loadgen_config(config.loadgen, places, token=self._services.loadgen.token),
+        )
+        self._install_rules()
+        targets = []
+        if config.daemon_port is not None:
+            host = own_address(_host(places.prometheus_url))
+            targets.append({"targets": [f"{host}:{config.daemon_port}"]})
+        write_json(places.generated / _TARGETS, targets)
+
+    def _install_rules(self) -> None:
+        """One file: what is written here is read by Prometheus at any moment."""
+        for rules in self._config.rule_files:
+            publish(self._places.generated / _RULES, rules.read_text())
+
+    async def _prepare_database(self) -> None:
+        await self._database.wait_until_ready(timeout_s=_READY_TIMEOUT_S)
+        run, record = self._config.run_dir.name, self._config.run_dir / "stack.json"
+        if await self._database.owner() == run:
+            return
+        if await self._database.keeps(run):
+            await self._database.serve(run, "kept")
+        elif record.exists():
+            raise StackError(
+                f"the database of {run} is gone: other campaigns were played since",
+                hint="replay one of its trials from its snapshot: ratchet replay",
+            )
+        else:
+            await self._fill(self._config.database)
+        record.write_text(json.dumps({"stack": "compose"}) + "\n")
+
+    async def _fill(self, database: DatabaseSource) -> None:
+        run = self._config.run_dir.name
+        if isinstance(database, Path):
+            raise StackError(f"{database}: a folder cannot be taken for a database here")
+        if isinstance(database, StoredSnapshot):
+            await self._database.install(run, database.store, database.name)
+            return
+        await self._templates.install(run, database)
+
+    async def _renew(self, name: ComponentName) -> None:
+        """End it and wait for the one that comes after it."""
+        if name == "postgres":
+            await self._database.end()
+            return
+        before = await self._wait_for(name)
+        await self._service(name).end()
+        await self._wait_for(name, other_than=before)
+
+    async def _wait_for(self, name: ComponentName, *, other_than: float | None = None) -> float:
+        service, look = self._service(name), None
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT_S):
+                while True:
+                    look = await service.look()
+                    if isinstance(look, Alive) and not _is(look, other_than):
+                        return look.started_at
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            problem = "did not end when it was told to" if isinstance(look, Alive) else ""
+            reason = problem or getattr(look, "reason", "does not answer")
+            raise ComponentFailedError(name, f"{reason} ({_READY_TIMEOUT_S:g} s)") from error
+
+    def _service(self, name: ComponentName) -> HttpService:
+        service: HttpService = getattr(self._services, name)
+        return service
+
+    def _watching(self) -> Watch:
+        services = self._services
+        return Watch(
+            {
+                "postgres": self._database.look,
+                "supervisor": services.supervisor.look,
+                "loadgen": services.loadgen.look,
+                "prometheus": services.prometheus.look,
+            }
+        )
+
+
+_NAMES: tuple[ComponentName, ...] = ("postgres", "supervisor", "loadgen", "prometheus")
+
+
+def _is(look: Alive, former: float | None) -> bool:
+    return former is not None and abs(look.started_at - former) < _SAME_S
+
+
+def _host(url: str) -> str:
+    return url.split("://", 1)[1].rsplit(":", 1)[0]

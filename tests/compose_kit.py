@@ -1,0 +1,122 @@
+"""The project's own compose file, brought up under another name, with ports of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PORTS = ("PAGE_PORT", "GRAFANA_PORT", "PROMETHEUS_PORT", "LOCUST_PORT")
+
+
+def why_no_engine() -> str:
+    """Why there is no docker with its compose plugin here; empty when there is."""
+    if shutil.which("docker") is None:
+        return "docker is not on PATH"
+    for command in (["docker", "info"], ["docker", "compose", "version"]):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return f"{' '.join(command)} fails: {done.stderr.strip()[:200]}"
+    return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """One compose project; `run` and `ask` are commands in it."""
+
+    name: str = field(default_factory=lambda: f"ratchet-test-{secrets.token_hex(3)}")
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ
+        }
+        return {**kept, **self.variables}
+
+    def run(
+        self, *words: str, check: bool = True, timeout_s: float = 600.0
+    ) -> subprocess.CompletedProcess[str]:
+        """`docker compose <words>`."""
+        command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), "-p", self.name]
+        done = subprocess.run(
+            [*command, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
+        assert not check or done.returncode == 0, (
+            f"{words}: {done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
+        return done
+
+    def inside(self, service: str, *words: str, user: str = "") -> subprocess.CompletedProcess[str]:
+        """A command in the service's container, as another user of it if named."""
+        who = ("--user", user) if user else ()
+        return self.run("exec", "--no-TTY", *who, service, *words, check=False)
+
+    def status(self) -> dict[str, Any]:
+        """Of the newest campaign."""
+        done = self.inside("campaign", "ratchet", "status", "--json")
+        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+
+    def until(self, phase: str, *, timeout_s: float) -> dict[str, Any]:
+        """The campaign's state once it is in that phase."""
+        deadline, state = time.monotonic() + timeout_s, dict[str, Any]()
+        while time.monotonic() < deadline:
+            state = self.status()
+            if state.get("phase") == phase:
+                return state
+            time.sleep(1.0)  # another container decides, and only answers when it is asked
+        log = self.run("logs", "--tail", "60", "campaign", check=False).stdout
+        raise AssertionError(f"not {phase} within {timeout_s:g} s: {state}\n{log}")
+
+    def pid_of(self, service: str) -> int:
+        """Of its first process, on the host."""
+        container = self.run("ps", "--quiet", service).stdout.strip()
+        told = _docker("inspect", "--format", "{{.State.Pid}}", container)
+        return int(told)
+
+    def left(self) -> dict[str, list[str]]:
+        """What there still is of it, by kind."""
+        label = f"label=com.docker.compose.project={self.name}"
+        kinds = {
+            "containers": ("ps", "--all", "--quiet"),
+            "volumes": ("volume", "ls", "--quiet"),
+            "networks": ("network", "ls", "--quiet"),
+        }
+        found = {kind: _docker(*words, "--filter", label).split() for kind, words in kinds.items()}
+        return {kind: names for kind, names in found.items() if names}
+
+
+@contextmanager
+def project(**variables: str) -> Iterator[Project]:
+    """Ended with all its volumes, whatever happens."""
+    ports = {name: str(free_port()) for name in PORTS}
+    made = Project(variables=ports | variables)
+    try:
+        yield made
+    finally:
+        made.run("down", "--volumes", "--timeout", "20", check=False)
+
+
+def _docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,180 @@
+"""`deploy/postgres/start`: the order is carried out before the server starts, however often."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "deploy/postgres/start"
+#: what may be interrupted, and is interrupted here
+TOOLS = ("cp", "mv", "rm", "chmod", "mkdir")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A volume, an exchange, and programs in front of the real ones that can be told to kill."""
+
+    root: Path
+
+    @property
+    def volume(self) -> Path:
+        return self.root / "volume"
+
+    @property
+    def exchange(self) -> Path:
+        return self.root / "exchange"
+
+    @property
+    def served(self) -> str:
+        return (self.volume / "pgdata" / "name").read_text()
+
+    @property
+    def owner(self) -> str:
+        return (self.volume / "owner").read_text().strip()
+
+    def cluster(self, folder: Path, name: str) -> None:
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(name)
+
+    def order(self, text: str) -> None:
+        (self.exchange / "order").write_text(f"{text}\n")
+
+    def start(self, *, killed_before: int | None = None) -> int:
+        """Run the script, killed with SIGKILL before its n-th call of a tool; its exit code."""
+        (self.root / "calls").write_text("")
+        environment = {
+            "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
+            "PGDATA": str(self.volume / "pgdata"),
+            "DATABASE_VOLUME": str(self.volume),
+            "DATABASE_EXCHANGE": str(self.exchange),
+            "CALLS": str(self.root / "calls"),
+            "KILL_AT": str(killed_before or 0),
+        }
+        done = subprocess.run([str(SCRIPT), "postgres"], env=environment, check=False)
+        return done.returncode
+
+    @property
+    def calls(self) -> int:
+        return len((self.root / "calls").read_text().splitlines())
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Server:
+    made = Server(root=tmp_path)
+    for folder in (made.volume, made.exchange, tmp_path / "bin"):
+        folder.mkdir()
+    entry = tmp_path / "bin" / "docker-entrypoint.sh"
+    entry.write_text(
+        '#!/bin/sh\n[ -d "$PGDATA" ] || { mkdir "$PGDATA"; printf new >"$PGDATA/name"; }\n'
+    )
+    entry.chmod(0o755)
+    for tool in TOOLS:
+        shim = tmp_path / "bin" / tool
+        real = shutil.which(tool)
+        shim.write_text(
+            f'#!/bin/sh\necho {tool} >>"$CALLS"\n'
+            '[ "$(wc -l <"$CALLS")" != "$KILL_AT" ] || { kill -KILL "$PPID"; exit; }\n'
+            f'exec {real} "$@"\n'
+        )
+        shim.chmod(0o755)
+    return made
+
+
+def test_without_an_order_nothing_is_touched(server: Server) -> None:
+    server.cluster(server.volume / "pgdata", "old")
+    assert server.start() == 0
+    assert server.served == "old"
+
+
+def test_a_copy_takes_the_place_of_what_was_served(server: Server) -> None:
+    server.cluster(server.volume / "pgdata", "nobody's")
+    server.cluster(server.exchange / "copy", "first")
+    server.order("one copy")
+    assert server.start() == 0
+    assert (server.served, server.owner) == ("first", "one")
+    assert not (server.exchange / "order").exists()
+    assert not (server.volume / "kept").exists()
+
+
+def test_another_campaigns_database_is_put_aside_and_can_be_had_again(server: Server) -> None:
+    test_a_copy_takes_the_place_of_what_was_served(server)
+    server.order("two fresh")
+    assert server.start() == 0
+    assert (server.served, server.owner) == ("new", "two")
+    server.order("one kept")
+    assert server.start() == 0
+    assert (server.served, server.owner) == ("first", "one")
+    assert (server.volume / "kept" / "two" / "name").read_text() == "new"
+
+
+def test_one_that_was_not_kept_changes_nothing(server: Server) -> None:
+    test_a_copy_takes_the_place_of_what_was_served(server)
+    server.order("three kept")
+    assert server.start() == 0
+    assert (server.served, server.owner) == ("first", "one")
+    assert not (server.exchange / "order").exists()
+
+
+def test_a_campaign_that_starts_anew_keeps_nothing_of_its_own(server: Server) -> None:
+    test_a_copy_takes_the_place_of_what_was_served(server)
+    (server.exchange / "copy" / "name").write_text("second")
+    server.order("one copy")
+    assert server.start() == 0
+    assert server.served == "second"
+    assert not (server.volume / "kept").exists()
+
+
+def test_only_the_latest_are_kept(server: Server) -> None:
+    names = ("one", "two", "three", "four")
+    for name in names:
+        server.order(f"{name} fresh")
+        assert server.start() == 0
+        for kept in (server.volume / "kept").glob("*"):
+            os.utime(kept, (names.index(kept.name),) * 2)
+    assert {path.name for path in (server.volume / "kept").iterdir()} == {"two", "three"}
+    assert server.owner == "four"
+
+
+@pytest.mark.parametrize("text", ["../../etc copy", "one steal", "", "a;b copy"])
+def test_an_order_that_is_none_ends_it(server: Server, text: str) -> None:
+    server.cluster(server.volume / "pgdata", "old")
+    server.order(text)
+    assert server.start() == 2
+    assert server.served == "old"
+
+
+@pytest.mark.parametrize("what", ["copy", "kept", "fresh"])
+def test_killed_before_any_step_it_ends_where_it_would_have_ended(
+    server: Server, what: str
+) -> None:
+    """Every step, then the whole again as the restart policy would have it."""
+    steps = _prepared_and_started(server, what, killed_before=None)
+    assert steps > 3
+    for step in range(1, steps + 1):
+        for folder in (server.volume, server.exchange):
+            shutil.rmtree(folder)
+            folder.mkdir()
+        _prepared_and_started(server, what, killed_before=step)
+        assert server.start() == 0
+        assert server.owner == "mine"
+        assert server.served == {"copy": "coming", "kept": "put aside", "fresh": "new"}[what]
+        kept = server.volume / "kept" / "theirs" / "name"
+        assert kept.read_text() == "another's"
+
+
+def _prepared_and_started(server: Server, what: str, *, killed_before: int | None) -> int:
+    server.cluster(server.volume / "pgdata", "another's")
+    (server.volume / "owner").write_text("theirs\n")
+    server.cluster(server.exchange / "copy", "coming")
+    if what == "kept":
+        server.cluster(server.volume / "kept" / "mine", "put aside")
+    server.order(f"mine {what}")
+    code = server.start(killed_before=killed_before)
+    assert code == (0 if killed_before is None else -signal.SIGKILL)
+    return server.calls

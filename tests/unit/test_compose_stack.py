@@ -1,0 +1,287 @@
+"""What the compose stack asks of its services, and in which order; the services are fakes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpServer
+
+from campaign.stack import (
+    BadRulesError,
+    ComponentDown,
+    ComponentUp,
+    ComposePlaces,
+    ComposeStack,
+    LoadgenSettings,
+    LocalStackConfig,
+    StackError,
+    StackInUseError,
+    StoredSnapshot,
+    SupervisorSettings,
+    TemplateRecipe,
+)
+from campaign.stack.compose_asking import HttpService, Services
+from campaign.stack.compose_database import Order, ServedDatabase
+from campaign.stack.compose_watch import Alive, Look
+from campaign.stack.snapshots import SnapshotStore
+
+RULES = "groups: []\n"
+NAMES = ("postgres", "supervisor", "loadgen", "prometheus")
+
+
+@dataclass
+class World:
+    """Who runs since when, whose database is served, and all that was asked, in order."""
+
+    started: dict[str, float] = field(default_factory=lambda: dict.fromkeys(NAMES, 100.0))
+    owner: str = ""
+    kept: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+    #: what Prometheus answers to a reload
+    objection: str = ""
+
+    def renew(self, name: str) -> None:
+        self.asked.append(f"end {name}")
+        self.started[name] += 50.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeService(HttpService):
+    world: World
+
+    async def look(self) -> Look:
+        return Alive(started_at=self.world.started[self.name])
+
+    async def end(self) -> None:
+        self.world.renew(self.name)
+
+    async def post(self, path: str) -> str:
+        self.world.asked.append(f"post {path}")
+        return self.world.objection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeDatabase(ServedDatabase):
+    world: World
+
+    async def started_at(self) -> float:
+        return self.world.started["postgres"]
+
+    async def owner(self) -> str:
+        return self.world.owner
+
+    async def keeps(self, campaign: str) -> bool:
+        return campaign in self.world.kept
+
+    async def version(self) -> str:
+        return "17.1"
+
+    async def end(self) -> None:
+        self.world.renew("postgres")
+
+    async def serve(self, campaign: str, what: Order) -> None:
+        self.world.asked.append(f"serve {campaign} {what}")
+        self.world.owner = campaign
+
+    async def install(self, campaign: str, store: SnapshotStore, name: str) -> None:
+        self.world.asked.append(f"install {campaign} {name[:8]} of {store.path.name}")
+        self.world.owner = campaign
+
+    @asynccontextmanager
+    async def copy(self) -> AsyncIterator[Path]:
+        folder = self.places.exchange / "snapshot"
+        folder.mkdir()
+        yield folder
+
+
+@pytest.fixture
+async def places(tmp_path: Path, aiohttp_server: AiohttpServer) -> ComposePlaces:
+    async def samples(_request: web.Request) -> web.Response:
+        found = [{"metric": {"job": job}} for job in ("prometheus", "loadgen")]
+        return web.json_response({"data": {"result": found}})
+
+    prometheus = web.Application()
+    prometheus.router.add_get("/api/v1/query", samples)
+    server = await aiohttp_server(prometheus)
+    made = ComposePlaces(
+        root=tmp_path / "root", prometheus_url=str(server.make_url("")).rstrip("/")
+    )
+    for folder in (
+        made.control,
+        made.loadgen_config.parent,
+        made.generated,
+        made.releases,
+        made.runs,
+        made.cache,
+        made.exchange,
+        made.database_password.parent,
+    ):
+        folder.mkdir(parents=True)
+    made.database_password.write_text("hush\n")
+    return made
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def config_of(places: ComposePlaces, name: str, **changes: Any) -> LocalStackConfig:
+    run_dir = places.runs / name
+    run_dir.mkdir(exist_ok=True)
+    rules = run_dir / "invariants.yaml"
+    rules.write_text(RULES)
+
+    async def populate(_dsn: str) -> None: ...
+
+    config = LocalStackConfig(
+        run_dir=run_dir,
+        database=StoredSnapshot(store=SnapshotStore(run_dir / "snapshots.db"), name="trial-1"),
+        loadgen=LoadgenSettings(clients="loadgen.chat_db_app", seed=5),
+        supervisor=SupervisorSettings(wheels_dir=Path("/opt/wheels")),
+        rule_files=(rules,),
+        daemon_port=8390,
+    )
+    return replace(config, **changes)
+
+
+def stack_of(places: ComposePlaces, world: World, config: LocalStackConfig) -> ComposeStack:
+    def service(name: str) -> FakeService:
+        return FakeService(name=name, url="", token="t", world=world)  # noqa: S106 - opens nothing
+
+    return ComposeStack(
+        config,
+        places=places,
+        database=FakeDatabase(places=places, world=world),
+        services=Services(
+            supervisor=service("supervisor"),
+            loadgen=service("loadgen"),
+            prometheus=service("prometheus"),
+        ),
+    )
+
+
+async def test_the_services_are_told_and_started_anew(places: ComposePlaces, world: World) -> None:
+    async with stack_of(places, world, config_of(places, "one")) as stack:
+        assert {"end supervisor", "end loadgen"} <= set(world.asked)
+        assert "post /-/reload" in world.asked
+        assert json.loads(places.loadgen_config.read_text())["seed"] == 5
+        told = json.loads(places.supervisor_config.read_text())
+        assert told["state_dir"].endswith("/runs/one/supervisor")
+        assert (places.generated / "campaign.rules.yaml").read_text() == RULES
+        (target,) = json.loads((places.generated / "ratchet.json").read_text())[0]["targets"]
+        assert target == "127.0.0.1:8390"
+        assert stack.addresses.app_socket == places.app_socket
+
+
+async def test_what_other_containers_see_of_a_run_is_on_their_volumes(
+    places: ComposePlaces, world: World
+) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        run = places.runs / "one"
+        assert (run / "deployments").resolve() == places.releases / "one"
+        assert (run / "logs" / "postgres.log").readlink() == places.database_log
+        assert (run / "supervisor").readlink() == places.app_runs / "one" / "supervisor"
+
+
+async def test_a_new_campaign_gets_its_database(places: ComposePlaces, world: World) -> None:
+    world.owner = "another"
+    async with stack_of(places, world, config_of(places, "one")):
+        assert "install one trial-1 of snapshots.db" in world.asked
+    assert (places.runs / "one" / "stack.json").exists()
+
+
+async def test_a_campaign_that_goes_on_finds_its_database(
+    places: ComposePlaces, world: World
+) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        pass
+    world.asked.clear()
+    async with stack_of(places, world, config_of(places, "one")):
+        assert not [asked for asked in world.asked if asked.startswith(("install", "serve"))]
+
+
+async def test_one_that_was_put_aside_is_taken_back(places: ComposePlaces, world: World) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        pass
+    world.owner, world.kept = "two", {"one"}
+    async with stack_of(places, world, config_of(places, "one")):
+        assert "serve one kept" in world.asked
+
+
+async def test_a_campaign_whose_database_is_gone_is_not_given_another(
+    places: ComposePlaces, world: World
+) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        pass
+    world.owner = "two"
+    with pytest.raises(StackError, match="the database of one is gone"):
+        await stack_of(places, world, config_of(places, "one")).start()
+
+
+async def test_one_campaign_at_a_time_has_the_stack(places: ComposePlaces, world: World) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        world.asked.clear()
+        with pytest.raises(StackInUseError, match="another campaign"):
+            await stack_of(places, world, config_of(places, "two")).start()
+        assert world.asked == []
+
+
+async def test_at_its_end_no_app_runs_and_no_load(places: ComposePlaces, world: World) -> None:
+    async with stack_of(places, world, config_of(places, "one")):
+        world.asked.clear()
+    assert sorted(world.asked) == ["end loadgen", "end supervisor"]
+
+
+async def test_rules_that_prometheus_refuses_are_taken_back(
+    places: ComposePlaces, world: World
+) -> None:
+    config = config_of(places, "one")
+    async with stack_of(places, world, config) as stack:
+        config.rule_files[0].write_text("not rules\n")
+        world.objection = "yaml: line 1"
+        with pytest.raises(BadRulesError, match="yaml: line 1"):
+            await stack.reload_rules()
+        assert (places.generated / "campaign.rules.yaml").read_text() == RULES
+
+
+async def test_a_restart_is_told_of(places: ComposePlaces, world: World) -> None:
+    async with stack_of(places, world, config_of(places, "one")) as stack:
+        world.asked.clear()
+        await stack.restart("loadgen")
+        assert world.asked == ["end loadgen"]
+        events = stack.events()
+        assert await anext(events) == ComponentDown(
+            name="loadgen", reason="a restart was asked for"
+        )
+        assert await anext(events) == ComponentUp(name="loadgen")
+
+
+async def test_a_template_is_made_once(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cooked: list[str] = []
+
+    async def cook(_addresses: object, recipe: TemplateRecipe) -> None:
+        cooked.append(recipe.key)
+
+    monkeypatch.setattr("campaign.stack.compose_templates.populate", cook)
+
+    async def populate(_dsn: str) -> None: ...
+
+    recipe = TemplateRecipe(key="chat 1", populate=populate)
+    async with stack_of(places, world, config_of(places, "one", database=recipe)) as stack:
+        assert cooked == ["chat 1"]
+        assert "serve one fresh" in world.asked
+        await stack.reset_database(recipe)
+        assert cooked == ["chat 1"]
+        installs = [asked for asked in world.asked if asked.startswith("install one")]
+        assert len(installs) == 2
+        assert installs[0] == installs[1]
