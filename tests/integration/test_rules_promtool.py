@@ -7,6 +7,7 @@ as the controller judges them.
 from __future__ import annotations
 
 import math
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ def traffic(
     size: float = 1000,
     until: int = UNTIL,
 ) -> dict[str, str]:
-    """`rate` offered a second, `done` completed (slow ones included), `overdue` not answered."""
+    """`rate` sent a second, `done` completed (slow ones included), `overdue` not answered."""
     done = rate if done is None else done
     labels = f'job="loadgen",behaviour="{behaviour}",operation="{operation}"'
     in_time = {
@@ -93,6 +94,7 @@ def traffic(
     return {
         **alive(until),
         f"loadgen_offered_rate_hz{{{labels}}}": gauge(rate, until=until),
+        f"loadgen_requests_started_total{{{labels}}}": counter(rate, until=until),
         f"loadgen_request_duration_seconds_count{{{labels}}}": counter(done, until=until),
         **{name: counter(per_s, until=until) for name, per_s in in_time.items()},
         **{
@@ -376,7 +378,7 @@ def statement_cases() -> list[Case]:
 def silent(series: Series) -> dict[str, str]:
     """The same without a single answer."""
     return {
-        name: values if "offered" in name or "loadgen_" not in name else gauge(0)
+        name: values if re.search("offered|started", name) or "loadgen_" not in name else gauge(0)
         for name, values in series.items()
     }
 
