@@ -18,7 +18,7 @@ demo: setup ## Play four trials with the reference operator and say where the re
 	$(BIN)/ratchet run --profiles $(DEMO_PROFILES)
 
 test: setup ## Run the unit and integration tests
-	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" tests/unit tests/integration
+	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" tests/integration tests/unit
 	$(BIN)/pytest -m alone tests/integration
 
 acceptance: setup ## Play whole campaigns: faults, kill -9, replay, the report in a browser

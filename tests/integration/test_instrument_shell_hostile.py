@@ -300,7 +300,7 @@ async def test_all_of_it_shares_one_small_scheduling_group(shell: WorkspaceShell
     groups = await said(
         shell,
         "cat /proc/self/autogroup; setsid cat /proc/self/autogroup; "
-        "/usr/bin/python3 -c 'import os; os.fork() or os.setsid(); "
+        "/usr/bin/python3 -c 'import os; os.wait() if os.fork() else os.setsid(); "
         'print(open("/proc/self/autogroup").read().strip())\'; '
         "echo 0 > /proc/self/autogroup; cat /proc/self/autogroup",
     )

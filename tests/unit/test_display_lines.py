@@ -233,4 +233,4 @@ def test_a_trial_after_the_campaigns_budget_says_why_nobody_works_on_it() -> Non
         before = drive.campaign
         drive.tick(red=drive.broken)
     line = describe(before, drive.journal[-1], drive.campaign) or ""
-    assert "violated p1_latency (40 % > 5 %): ticket T002: no session: budget spent" in line
+    assert "violated p1_latency (80 % > 5 %): ticket T002: no session: budget spent" in line
