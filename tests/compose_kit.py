@@ -78,16 +78,16 @@ class Project:
         done = self.inside("campaign", "ratchet", "status", "--json")
         return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
 
-    def until(self, phase: str, *, timeout_s: float) -> dict[str, Any]:
-        """The campaign's state once it is in that phase."""
+    def until(self, *phases: str, timeout_s: float) -> dict[str, Any]:
+        """The campaign's state once it is in one of these phases."""
         deadline, state = time.monotonic() + timeout_s, dict[str, Any]()
         while time.monotonic() < deadline:
             state = self.status()
-            if state.get("phase") == phase:
+            if state.get("phase") in phases:
                 return state
             time.sleep(1.0)  # another container decides, and only answers when it is asked
         log = self.run("logs", "--tail", "60", "campaign", check=False).stdout
-        raise AssertionError(f"not {phase} within {timeout_s:g} s: {state}\n{log}")
+        raise AssertionError(f"not {phases} within {timeout_s:g} s: {state}\n{log}")
 
     def pid_of(self, service: str) -> int:
         """Of its first process, on the host."""
