@@ -49,9 +49,12 @@ _NOW = Section(
                 unit=units.PercentUnit,
                 queries=(
                     Query(
+                        # No answer of that kind yet is a true 0 while the app can be scraped.
                         promql=(
-                            'sum(rate(http_requests_total{job="app",status=~"5.."}'
+                            '(sum(rate(http_requests_total{job="app",status=~"5.."}'
                             "[$__rate_interval])) "
+                            'or 0 * sum(rate(http_requests_total{job="app"}'
+                            "[$__rate_interval]))) "
                             '/ sum(rate(http_requests_total{job="app"}[$__rate_interval]))'
                         ),
                         newest=True,
