@@ -68,11 +68,11 @@ async def require_operator_ready(
     )
     _require_no_hint(run, plan)
     _require_recording(run, plan)
-    if is_compose() and plan.operator not in SCRIPTED:
+    if is_compose() and plan.operator == "command":
         raise UsageError(
-            f"operator {plan.operator} cannot work in the compose stack yet: its shell would run "
-            "beside the harness",
-            hint=f"there, these may work: {', '.join(SCRIPTED)}; the others: --stack local",
+            "operator command cannot work in the compose stack yet: its program would run beside "
+            "the harness",
+            hint="use --stack local, or let the agent join from outside: --operator external",
         )
     if plan.operator not in SCRIPTED:
         require_operator_needs(plan, options)

@@ -17,8 +17,6 @@ from campaign.adapters.database.audits import AuditDatabase
 from campaign.adapters.deployments import Deployments
 from campaign.adapters.loadgen import LoadgenClient
 from campaign.adapters.prometheus import PrometheusClient
-from campaign.adapters.workspace import Workspace
-from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.doctor import WHEELS_DIR
 from campaign.gates import AppFailedError, GateRunner, prepare_gates
 from campaign.identity import IdentityError
@@ -26,6 +24,7 @@ from campaign.merging import merged
 from campaign.model import Calibration, Invariant, Plan, Snapshot, Timings, Webhook
 from campaign.past import Past
 from campaign.ports import ComponentChange, PortError, Ready
+from campaign.rooms import errands_in, holding, workspace_of
 from campaign.runs import RunFolder
 from campaign.seeding import recipe
 from campaign.snapshots import take
@@ -41,7 +40,6 @@ from campaign.stack import (
     StackError,
     SupervisorSettings,
     cache_place,
-    is_compose,
     lay_out,
     make_stack,
 )
@@ -104,7 +102,8 @@ class Rig:
         self._lines: Lines | None = None
         self._open = AsyncExitStack()
         self._running = asyncio.Event()
-        self.workspace = Workspace(run.path)
+        self.workspace = workspace_of(run)
+        self._has_work_tree = False
         #: what runs, for a supervisor that was restarted
         self._revision = ""
 
@@ -136,6 +135,7 @@ class Rig:
         """See `ports.Stack`."""
         try:
             lay_out(self._run.path)
+            await self._take_work_tree()
             past = Past.of(plan.origin, run=self._run, root=self._options.campaigns)
             if past is not None:
                 await past.take_over(self.workspace, fresh=fresh)
@@ -194,6 +194,7 @@ class Rig:
         self._lines = None
         await self._open.aclose()
         self._stack = None
+        self._has_work_tree = False
 
     async def run_revision(self, revision: str) -> None:
         """Deploy `revision` although no operator asked: at a start, a restart, a fresh trial.
@@ -230,6 +231,11 @@ class Rig:
         return self._stack.addresses.database.superuser_dsn
 
     # -- how ------------------------------------------------------------------------------------
+
+    async def _take_work_tree(self) -> None:
+        if not self._has_work_tree:
+            await self._open.enter_async_context(holding(self._run, self.workspace))
+            self._has_work_tree = True
 
     async def _database(self, first: str, past: Past | None) -> DatabaseSource:
         """Where a fresh trial's database comes from."""
@@ -318,8 +324,7 @@ class Rig:
         patches = self._options.starts.get(trial, ())
         if not patches:
             return first
-        confined = self._options.sandbox and not is_compose()
-        shell = WorkspaceShell(self.workspace.path, confined=confined)
+        shell = errands_in(self.workspace.path, confined=self._options.sandbox)
         for patch in patches:
             done = await shell.run(("git", "apply", "-"), stdin=patch.read_bytes())
             if done.exit_code != 0:

@@ -9,15 +9,16 @@ from campaign.adapters.app_schema import create_schema
 from campaign.adapters.database import TargetDatabase
 from campaign.doctor import WHEELS_DIR
 from campaign.identity import app_identity
-from campaign.stack import TemplateRecipe, cache_place
+from campaign.stack import TemplateRecipe, cache_place, shell_places
 from campaign.supervisor.environments import Environments, find_interpreter
 from chaos_profiles import Target, load_target_data
 
 
 def app_environments() -> Environments:
-    """The Python environments of app revisions: those that the supervisor uses too."""
+    """The Python environments of app revisions: those that shells, here or elsewhere, see too."""
+    places = shell_places()
     return Environments(
-        cache_place() / "environments",
+        cache_place() / "environments" if places is None else places.tool_environments,
         wheel_cache=WHEELS_DIR,
         interpreter=find_interpreter(app_identity()),
     )

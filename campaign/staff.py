@@ -36,6 +36,7 @@ from campaign.ports import Desk, Journal, Operator, PortError
 from campaign.price_files import read_prices
 from campaign.replayed_sessions import recorded_sessions, replay_book
 from campaign.rig import Rig, RigOptions
+from campaign.rooms import shells_elsewhere
 from campaign.runs import RunFolder, find_run
 from campaign.seeding import app_environments
 from campaign.shell import CampaignOverError
@@ -161,6 +162,7 @@ async def _places(premises: Premises) -> Places:
         raise PortError("stack", "it does not run yet")
     where = rig.stack.addresses
     environments = app_environments()
+    environment = await environment_for(environments, await rig.export(rig.revision))
     return Places(
         workspace=rig.workspace.path,
         confined=premises.options.sandbox,
@@ -170,7 +172,8 @@ async def _places(premises: Premises) -> Places:
         database_dir=where.database.socket_dir,
         prometheus_url=where.prometheus_url,
         logs_dir=where.logs_dir,
-        python_environment=await environment_for(environments, await rig.export(rig.revision)),
+        python_environment=environment,
+        shells=shells_elsewhere(environment),
         interpreter_prefix=_unless_below_usr(Path(environments.interpreter.prefix)),
     )
 

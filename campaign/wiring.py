@@ -14,7 +14,6 @@ from operators.external import Seats
 
 from campaign.adapters.deployments import unfinished
 from campaign.adapters.workspace import UnfitTreeError
-from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.model import (
     AssertionResult,
     DeploymentFinished,
@@ -27,9 +26,9 @@ from campaign.model import (
 )
 from campaign.ports import Journal, Observation, PortError, Ports
 from campaign.rig import Rig, RigOptions
+from campaign.rooms import errands_in
 from campaign.runs import RunFolder
 from campaign.seats import Register
-from campaign.stack import is_compose
 from campaign.staff import Premises, Staffing, operator_for
 from campaign.supervisor.records import DeploymentRecords
 from campaign.supervisor.wire import DeploymentResult
@@ -169,10 +168,7 @@ async def wire(
     """
     lines = RigPorts(rig=rig, mark=f"{plan.campaign}-" if plan.mode == "replay" else "")
     equipment = Equipment(
-        # A container's processes have no namespaces of their own to make.
-        sandbox=WorkspaceShell(
-            rig.workspace.path, confined=options.sandbox and not is_compose()
-        ),
+        sandbox=errands_in(rig.workspace.path, confined=options.sandbox),
         workspace=WorkspaceTools(rig=rig),
         deployer=lines,
     )

@@ -51,13 +51,14 @@ class Project:
         return {**kept, **self.variables}
 
     def run(
-        self, *words: str, check: bool = True, timeout_s: float = 600.0
+        self, *words: str, check: bool = True, timeout_s: float = 600.0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """`docker compose <words>`."""
         command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), "-p", self.name]
         done = subprocess.run(
             [*command, *words],
             env=self.environment,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,

@@ -6,11 +6,11 @@ import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from campaign import sandbox
-from campaign.identity import app_identity
+from campaign.identity import Identity, app_identity, launcher
 from campaign.model import CommandResult
 from campaign.ports import PortError
 from campaign.seccomp import filter_descriptor
@@ -25,6 +25,8 @@ _LIMITS = sandbox.Limits(
     processes=32, address_space_bytes=1 << 30, file_size_bytes=64 << 20, open_files=256
 )
 _TMP_BYTES = 64 << 20
+#: those of the same user count together: more than all of a shell's
+_LODGED = replace(_LIMITS, processes=256 + 32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,18 @@ class _Command:
 class WorkspaceShell:
     """Runs one command at a time; without a sandbox, as an ordinary child of ours."""
 
-    def __init__(self, workspace: Path, *, confined: bool, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        confined: bool,
+        lodger: Identity | None = None,
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
+        """`lodger`: the container around us is the sandbox, and this user is the operator's."""
         self._workspace = workspace.absolute()
         self._confined = confined
+        self._lodger = lodger
         self._timeout_s = timeout_s
 
     async def run(self, argv: tuple[str, ...], *, stdin: bytes = b"") -> CommandResult:
@@ -85,6 +96,17 @@ class WorkspaceShell:
 
     @contextmanager
     def _command(self, argv: tuple[str, ...]) -> Iterator[_Command]:
+        if self._lodger is not None:
+            yield _Command(
+                argv=(*launcher(self._lodger), *sandbox.prlimit(_LODGED), *argv),
+                environment={
+                    "PATH": f"/usr/local/bin:{sandbox.SYSTEM_PATH}",
+                    "HOME": "/tmp",  # noqa: S108 - the container's own
+                    "LANG": "C.UTF-8",
+                    "GIT_CEILING_DIRECTORIES": "/srv",
+                },
+            )
+            return
         if not self._confined:
             yield _Command(argv=argv, environment=self._plain_environment())
             return

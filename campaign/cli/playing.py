@@ -32,6 +32,7 @@ from campaign.preflight import require_operator_ready, require_ready, why_no_san
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, keep_journal_at
 from campaign.seats import how_to_join, how_to_join_there
+from campaign.stack import ComposePlaces, is_compose
 from campaign.webhook import Left, kept, require_usable, told
 
 
@@ -77,12 +78,17 @@ class How:
     def rig_options(self) -> RigOptions:
         return RigOptions(
             sandbox=self.sandbox,
-            api_key_file=self.api_key_file,
+            api_key_file=self.api_key_file or _given_key(),
             allow_unsandboxed_operator=self.allow_unsandboxed_operator,
             webhook=self.webhook,
             load=self.load.division,
             app_port=self.load.app_port,
         )
+
+
+def _given_key() -> Path | None:
+    """In a container of the compose stack: the key that its user gave to all of it."""
+    return ComposePlaces().given_key if is_compose() else None
 
 
 def daemon_of(runs: Path, how: How) -> ApiClient | None:

@@ -46,7 +46,7 @@ def up(
             "this is what the containers do", hint="docker compose up; here: ratchet run"
         )
     places = ComposePlaces()
-    key = places.api_key if _holds(places.api_key) else None
+    key = places.given_key
     options = RigOptions(api_key_file=key, webhook=webhook_of(os.environ))
     require_usable(options.webhook)
     chosen = choose_operator(operator or None, has_key=key is not None)
@@ -66,8 +66,7 @@ def choose_operator(asked: str | None, *, has_key: bool) -> Chosen:
     if asked is not None:
         return Chosen(operator=asked, why="RATCHET_OPERATOR names it")
     if has_key:
-        why = "there is an API key, but an operator with a shell cannot work in containers yet"
-        return Chosen(operator="reference", why=why)
+        return Chosen(operator="claude", why="there is an API key")
     why = "no API key: neither ANTHROPIC_API_KEY nor ANTHROPIC_API_KEY_FILE holds one"
     return Chosen(operator="reference", why=why)
 
@@ -140,10 +139,3 @@ def _say_where(host: Host) -> None:
 
 
 _PAGES = {"PAGE": "campaigns", "GRAFANA": "Grafana", "PROMETHEUS": "Prometheus", "LOCUST": "Locust"}
-
-
-def _holds(file: Path) -> bool:
-    try:
-        return bool(file.read_text().strip())
-    except OSError:
-        return False

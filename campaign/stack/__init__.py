@@ -3,7 +3,7 @@
 Both implement `ProcessStack`; `make_stack` gives the one that this process is part of.
 """
 
-from campaign.stack.choice import lay_out, make_stack
+from campaign.stack.choice import lay_out, make_stack, shell_places
 from campaign.stack.components import WORKER_PREFIX, LoadgenSettings, SupervisorSettings
 from campaign.stack.compose import ComposeStack
 from campaign.stack.compose_asking import own_address
@@ -79,5 +79,6 @@ __all__ = [
     "lay_out",
     "make_stack",
     "own_address",
+    "shell_places",
     "snapshot",
 ]

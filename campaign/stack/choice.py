@@ -21,6 +21,11 @@ def make_stack(config: LocalStackConfig) -> ProcessStack:
     return ComposeStack(config) if is_compose() else LocalStack(config)
 
 
+def shell_places() -> ComposePlaces | None:
+    """Where the operator's shells have a container of their own; None: they are ours to start."""
+    return ComposePlaces() if is_compose() else None
+
+
 def lay_out(run_dir: Path) -> None:
     """Before anything of a run is written: where the parts of the stack will find it."""
     if is_compose():

@@ -41,7 +41,14 @@ _PASSWORD = "/run/ratchet/database/password"  # noqa: S105 - a path
 _START_TIMEOUT_S = 120.0
 _COPY_TIMEOUT_S = 300.0
 _POLL_S = 0.1
-_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+#: the last: a server that ends while a connection to it is being made
+_FAILURES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 #: While a cluster is made, a server answers that is ended again: it is not the container's first
 #: process.

@@ -17,6 +17,8 @@ GROUP_ID = 10001
 POSTGRES_ID = 999
 LOADGEN_ID = 10002
 PROMETHEUS_ID = 65534
+#: the group of the operator's shells; the campaign is in it, the shells are in no other
+ONCALL_ID = 10020
 
 #: whom the app's processes run as, each as another one
 APP_USERS = ("app-1", "app-2", "app-3", "app-4")
@@ -110,6 +112,26 @@ class ComposePlaces:
         return self.root / "var/lib/ratchet/releases"
 
     @property
+    def work_place(self) -> Path:
+        """The folder of the work tree; what else is in it is the campaign's."""
+        return self.root / "srv"
+
+    @property
+    def work_tree(self) -> Path:
+        """The files that the operator edits: its shells' own."""
+        return self.work_place / "app"
+
+    @property
+    def shell_socket(self) -> Path:
+        """Of the service that runs the operator's shells; these cannot enter."""
+        return self.root / "run/ratchet/shell/shell.sock"
+
+    @property
+    def tool_environments(self) -> Path:
+        """Python environments for the operator's shells: the campaign makes them."""
+        return self.root / "var/lib/ratchet/environments"
+
+    @property
     def runs(self) -> Path:
         return self.root / "var/lib/ratchet/runs"
 
@@ -138,6 +160,14 @@ class ComposePlaces:
     def api_key(self) -> Path:
         """Of the operator's provider; empty when none was given."""
         return self.root / "run/ratchet/secrets/anthropic_api_key"
+
+    @property
+    def given_key(self) -> Path | None:
+        """The same, if one was given."""
+        try:
+            return self.api_key if self.api_key.read_text().strip() else None
+        except OSError:
+            return None
 
     @property
     def generated(self) -> Path:

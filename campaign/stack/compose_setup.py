@@ -17,6 +17,7 @@ from campaign.stack.compose_parts import IDLE, loadgen_config, supervisor_config
 from campaign.stack.compose_places import (
     GROUP_ID,
     LOADGEN_ID,
+    ONCALL_ID,
     POSTGRES_ID,
     PROMETHEUS_ID,
     ComposePlaces,
@@ -61,6 +62,11 @@ def folders(places: ComposePlaces) -> tuple[Owned, ...]:
         Owned(path=places.app_state, user=0, group=GROUP_ID, mode=0o711),
         Owned(path=places.app_runs, user=0, group=GROUP_ID, mode=0o750),
         Owned(path=places.releases, mode=0o711, **ours),
+        # Its files are the shells' own; the folder itself is not theirs to close.
+        Owned(path=places.work_place, mode=0o711, **ours),
+        Owned(path=places.work_tree, user=GROUP_ID, group=ONCALL_ID, mode=0o2775),
+        Owned(path=places.shell_socket.parent, user=0, group=GROUP_ID, mode=0o2770),
+        Owned(path=places.tool_environments, mode=0o755, **ours),
         Owned(path=places.runs, mode=0o700, **ours),
         Owned(path=places.cache, mode=0o700, **ours),
         Owned(path=places.loadgen_config.parent, user=GROUP_ID, group=LOADGEN_ID, mode=0o2750),

@@ -19,6 +19,7 @@ from tests.fake_messages.server import FakeMessages, running_fake
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="an address of this machine")
     parser.add_argument("--port", type=int, default=0, help="0: a free one")
     parser.add_argument(
         "--model",
@@ -41,7 +42,9 @@ async def _serve(model: Model, options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running_fake(model, port=options.port, api_key=options.api_key) as fake:
+    async with running_fake(
+        model, host=options.host, port=options.port, api_key=options.api_key
+    ) as fake:
         # The one line of its output: whoever started it waits for it.
         sys.stdout.write(json.dumps({"base_url": fake.base_url}) + "\n")
         sys.stdout.flush()

@@ -181,6 +181,7 @@ def _reset(request: web.Request, response: web.StreamResponse | None = None) -> 
 async def running_fake(
     model: Model,
     *,
+    host: str = "127.0.0.1",
     port: int = 0,
     api_key: str | None = None,
     context_window: int = 1_000_000,
@@ -189,10 +190,10 @@ async def running_fake(
     fake = FakeMessages(model=model, api_key=api_key, context_window=context_window)
     runner = web.AppRunner(fake.application(), handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port)
+    site = web.TCPSite(runner, host, port)
     await site.start()
     chosen = runner.addresses[0][1]
-    fake.base_url = f"http://127.0.0.1:{chosen}"
+    fake.base_url = f"http://{host}:{chosen}"
     try:
         yield fake
     finally:

@@ -46,6 +46,12 @@ def test_without_a_key_the_reference_operator_works_and_it_is_said_why() -> None
     assert "no API key" in chosen.why
 
 
+def test_with_a_key_claude_works_and_it_is_said_why() -> None:
+    chosen = choose_operator(None, has_key=True)
+    assert chosen.operator == "claude"
+    assert "there is an API key" in chosen.why
+
+
 def test_who_is_named_works() -> None:
     assert choose_operator("history", has_key=True).operator == "history"
 

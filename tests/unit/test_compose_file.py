@@ -55,6 +55,7 @@ def test_capabilities_are_added_where_they_are_explained_and_nowhere_else() -> N
     assert added == {
         "setup": {"CHOWN", "FOWNER", "FSETID", "DAC_OVERRIDE"},
         "app": {"SETUID", "SETGID", "KILL"},
+        "shell": {"SETUID", "SETGID", "KILL"},
     }
 
 
@@ -62,7 +63,7 @@ def test_only_those_with_capabilities_are_root() -> None:
     roots = {
         name for name, service in SERVICES.items() if str(service.get("user", "")).startswith("0")
     }
-    assert roots == {"setup", "app"}
+    assert roots == {"setup", "app", "shell"}
 
 
 def test_what_is_published_is_published_on_the_loopback() -> None:
@@ -73,8 +74,8 @@ def test_what_is_published_is_published_on_the_loopback() -> None:
             assert re.fullmatch(r"127\.0\.0\.1:\$\{[A-Z]+_PORT:-\d+\}:\d+", port), port
 
 
-@pytest.mark.parametrize("name", ["app", "postgres", SETUP])
-def test_the_app_and_its_database_have_no_network(name: str) -> None:
+@pytest.mark.parametrize("name", ["app", "postgres", "shell", SETUP])
+def test_the_app_its_database_and_the_shells_have_no_network(name: str) -> None:
     assert SERVICES[name]["network_mode"] == "none"
     assert "networks" not in SERVICES[name]
 
@@ -99,6 +100,30 @@ def test_the_app_sees_sockets_and_releases_and_nothing_of_the_harness() -> None:
         "app-state": "rw",
         "releases": "ro",
     }
+
+
+def test_the_shells_see_the_work_tree_environments_and_the_databases_socket_alone() -> None:
+    shell = SERVICES["shell"]
+    assert sorted(volumes_of(shell)) == [
+        ("database-socket", "/run/oncall/postgresql", "ro"),
+        ("environments", "/var/lib/ratchet/environments", "ro"),
+        ("shell-socket", "/run/ratchet/shell", "rw"),
+        ("workspaces", "/srv", "rw"),
+    ]
+    assert "environment" not in shell
+    assert "secrets" not in shell
+
+
+def test_the_shells_get_a_tenth_of_the_processors_where_these_are_scarce() -> None:
+    assert SERVICES["shell"]["cpu_shares"] * 10 <= 1024
+    assert {name for name, service in SERVICES.items() if "cpu_shares" in service} == {"shell"}
+
+
+def test_the_model_s_key_is_in_no_environment_but_that_of_setup() -> None:
+    told = {
+        name for name, service in SERVICES.items() if "API_KEY" in str(service.get("environment"))
+    }
+    assert told == {SETUP}
 
 
 def test_the_keys_are_seen_by_the_campaign_alone() -> None:

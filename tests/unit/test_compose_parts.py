@@ -134,7 +134,11 @@ def test_neither_the_app_nor_a_stranger_may_enter_what_is_not_theirs() -> None:
     assert open_to_all == {
         "/run/postgresql",
         "/run/ratchet/app",
+        # These two, and what is in the second, are for the shells.
+        "/srv",
+        "/srv/app",
         "/var/lib/ratchet/app",
+        "/var/lib/ratchet/environments",
         "/var/lib/ratchet/releases",
     }
 

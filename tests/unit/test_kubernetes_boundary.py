@@ -34,6 +34,7 @@ CONTAINERS = [
 #: beside these, every container has no capability and is not root
 CAPABLE = {
     "app": {"SETUID", "SETGID", "KILL"},
+    "shell": {"SETUID", "SETGID", "KILL"},
     "setup": {"CHOWN", "FOWNER", "FSETID", "DAC_OVERRIDE"},
 }
 NAME_SERVICE = 53
@@ -96,8 +97,8 @@ def test_no_road_is_open_at_one_end_only() -> None:
     assert roads(agreed=False) == roads(agreed=True)
 
 
-@pytest.mark.parametrize("name", ["app", "postgres"])
-def test_the_app_and_its_database_have_no_road_at_all(name: str) -> None:
+@pytest.mark.parametrize("name", ["app", "postgres", "shell"])
+def test_the_app_its_database_and_the_shells_have_no_road_at_all(name: str) -> None:
     assert [*rules(PODS[name], "egress"), *rules(PODS[name], "ingress")] == []
 
 
@@ -165,16 +166,21 @@ def test_the_way_out_leads_to_no_private_address(address: str, *, is_open: bool)
     assert (here in everything and not any(here in each for each in closed)) is is_open
 
 
-def test_the_apps_pod_holds_the_app_alone() -> None:
-    """Containers of a pod share its network: the app could reach whatever listened there."""
-    assert [each["name"] for each in PODS["app"].lasting] == ["app"]
-    assert PODS["app"].spec["dnsPolicy"] == "None"
-    for name in ("app", "postgres"):
+@pytest.mark.parametrize("name", ["app", "shell"])
+def test_the_pod_of_the_app_and_that_of_the_shells_hold_these_alone(name: str) -> None:
+    """Containers of a pod share its network: what listened there could be reached."""
+    assert [each["name"] for each in PODS[name].lasting] == [name]
+    assert PODS[name].spec["dnsPolicy"] == "None"
+
+
+def test_nothing_listens_in_the_pods_without_a_network() -> None:
+    for name in ("app", "postgres", "shell"):
         assert not any("ports" in each for each in PODS[name].containers)
 
 
-def test_the_app_is_not_started_before_it_was_seen_that_policies_are_enforced() -> None:
-    first = PODS["app"].containers[0]
+@pytest.mark.parametrize("name", ["app", "shell"])
+def test_neither_is_started_before_it_was_seen_that_policies_are_enforced(name: str) -> None:
+    first = PODS[name].containers[0]
     assert first["command"][-1] == "/etc/ratchet/isolated.py"
     assert first["args"] == [
         "$(KUBERNETES_SERVICE_HOST):$(KUBERNETES_SERVICE_PORT)",

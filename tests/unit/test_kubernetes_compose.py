@@ -57,7 +57,8 @@ WORKER = [
 #: what is played the job's container says, and nothing is published
 NOT_THERE = {
     "campaign": {f"RATCHET_{what}" for what in ("OPERATOR", "PROFILES", "LADDER", "SEED")}
-    | {f"RATCHET_{page}_PORT" for page in ("PAGE", "GRAFANA", "PROMETHEUS", "LOCUST")},
+    | {f"RATCHET_{page}_PORT" for page in ("PAGE", "GRAFANA", "PROMETHEUS", "LOCUST")}
+    | {"ANTHROPIC_BASE_URL"},
     # a file (volume `given`)
     "setup": {"ANTHROPIC_API_KEY"},
 }

@@ -213,7 +213,7 @@ def test_the_example_changes_what_it_says() -> None:
     assert environment(job.spec["containers"][0], documents)["RATCHET_CAMPAIGN"] == "nightly"
     images = {each["image"] for pod in pods(documents) for each in pod.containers}
     ours = {image for image in images if "ratchet-" in image}
-    assert len(ours) == 4
+    assert len(ours) == 5
     assert all(image.startswith("registry.example.com/ratchet-") for image in ours)
 
 

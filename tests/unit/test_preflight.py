@@ -329,3 +329,24 @@ def test_no_operator_with_tools_works_in_a_folder_that_is_called_after_a_profile
         ready(named, plan, RigOptions())
     ready(run, plan, RigOptions())
     ready(named, replace(plan, operator="reference"), RigOptions())
+
+
+# -- in the compose stack -----------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("operator", ["claude", "external", "reference"])
+def test_whose_tools_have_a_container_of_their_own_may_work_in_containers(
+    run: RunFolder, operator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATCHET_STACK", "compose")
+    ready(run, plan_of(operator), RigOptions())
+
+
+def test_a_program_that_would_run_beside_the_harness_may_not(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATCHET_STACK", "compose")
+    said = refusal(run, plan_of("command"))
+    assert "beside the harness" in str(said)
+    assert "--operator external" in said.hint

@@ -176,7 +176,8 @@ class Bash:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=writing,
                 stderr=writing,
-                start_new_session=True,
+                start_new_session=start.new_session,
+                process_group=None if start.new_session else 0,
             )
         except OSError as error:
             os.close(reading)

@@ -14,11 +14,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    pass
+
+
 class OneThread:
     """Its thread ends once it is closed or forgotten, and what is under way is done."""
 
-    def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+    def __init__(self, name: str, *, begins: Callable[[], None] = _nothing) -> None:
+        """`begins` is the first that its thread does."""
+        self._thread = ThreadPoolExecutor(
+            max_workers=1, thread_name_prefix=name, initializer=begins
+        )
 
     async def run(self, work: Callable[[], T]) -> T:
         """A caller that is cancelled before its turn leaves nothing to be done."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from operators.toolbox.instruments import Instruments, Records
+from operators.toolbox.instruments import Instruments, Records, Shells
 
 from campaign.adapters.instruments.app import AppOverSocket
 from campaign.adapters.instruments.database import AppDatabase
@@ -43,13 +43,15 @@ class Places:
     #: for the shell, besides DATABASE_URL
     environment: Mapping[str, str] = field(default_factory=dict)
     allowance: Allowance = field(default_factory=Allowance)
+    #: those of another container; None: ours, in sandboxes
+    shells: Shells | None = None
 
 
 @asynccontextmanager
 async def open_instruments(places: Places, *, records: Records) -> AsyncIterator[Instruments]:
     """They hold nothing open between calls; shells end with their own sessions."""
     yield Instruments(
-        shells=WorkspaceShells(_surroundings(places), allowance=places.allowance),
+        shells=places.shells or WorkspaceShells(_surroundings(places), allowance=places.allowance),
         app=AppOverSocket(places.app_socket),
         database=AppDatabase(places.app_dsn),
         metrics=SeenMetrics(places.prometheus_url),

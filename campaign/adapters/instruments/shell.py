@@ -16,6 +16,7 @@ from operators import ToolError
 
 from campaign.adapters.instruments.bash import LONGEST_COMMAND_BYTES, Bash, ShellEndedError
 from campaign.adapters.instruments.cgroup import Group, GroupLimits, make_group
+from campaign.adapters.instruments.lodger import Lodger
 from campaign.adapters.instruments.surroundings import Surroundings
 from campaign.adapters.instruments.watch import Allowance, Watch
 from campaign.model import CommandResult
@@ -26,9 +27,17 @@ _NEXT = "The next command begins in a new shell, without its variables and jobs;
 class WorkspaceShells:
     """Implements `operators.toolbox.instruments.Shells`."""
 
-    def __init__(self, surroundings: Surroundings, *, allowance: Allowance | None = None) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        allowance: Allowance | None = None,
+        lodger: Lodger | None = None,
+    ) -> None:
+        """`lodger`: whom `surroundings` names as such, with what is left of him."""
         self._surroundings = surroundings
         self._allowance = allowance or Allowance()
+        self._lodger = lodger
 
     def open(self) -> AbstractAsyncContextManager[WorkspaceShell]:
         return self._open(self._surroundings)
@@ -43,7 +52,7 @@ class WorkspaceShells:
 
     @asynccontextmanager
     async def _open(self, surroundings: Surroundings) -> AsyncIterator[WorkspaceShell]:
-        shell = WorkspaceShell(surroundings, self._allowance)
+        shell = WorkspaceShell(surroundings, self._allowance, lodger=self._lodger)
         try:
             yield shell
         finally:
@@ -53,9 +62,12 @@ class WorkspaceShells:
 class WorkspaceShell:
     """Implements `operators.toolbox.instruments.Shell`; its bash is started when it is needed."""
 
-    def __init__(self, surroundings: Surroundings, allowance: Allowance) -> None:
+    def __init__(
+        self, surroundings: Surroundings, allowance: Allowance, *, lodger: Lodger | None = None
+    ) -> None:
         self._surroundings = surroundings
         self._allowance = allowance
+        self._lodger = lodger
         self._one_at_a_time = asyncio.Lock()
         self._bash: Bash | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -129,7 +141,12 @@ class WorkspaceShell:
 
     async def _watched(self, bash: Bash) -> Bash:
         """No command is run that is not watched; what cannot be is ended."""
-        watch = Watch(bash.top, workspace=self._surroundings.workspace, allowance=self._allowance)
+        watch = Watch(
+            bash.top,
+            workspace=self._surroundings.workspace,
+            allowance=self._allowance,
+            lodger=self._lodger,
+        )
         try:
             await watch.begin()
             self._require_open()
@@ -141,7 +158,7 @@ class WorkspaceShell:
         return bash
 
     def _group(self) -> Group | None:
-        if not self._surroundings.confined:
+        if not self._surroundings.confined or self._lodger is not None:
             return None
         limits = GroupLimits(
             memory_bytes=self._allowance.memory_bytes,
@@ -169,6 +186,8 @@ class WorkspaceShell:
                 await watching
         if bash is not None:
             await bash.end()
+        if self._lodger is not None:
+            await self._lodger.clear()
 
 
 def _require_plain(command: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from campaign.identity import app_identity
+from campaign.identity import Identity, app_identity, launcher
 from campaign.sandbox import (
     SYSTEM_PATH,
     Limits,
@@ -17,6 +17,7 @@ from campaign.sandbox import (
     argv,
     harness_paths,
     host_system,
+    prlimit,
     unseen,
 )
 from campaign.seccomp import filter_descriptor
@@ -26,11 +27,16 @@ WORKSPACE = "/srv/app"
 #: where the folder of the database's socket appears inside
 DATABASE = "/run/postgresql"
 
+#: where programs are in a container
+CONTAINER_PATH = f"/usr/local/bin:{SYSTEM_PATH}"
+
 _BASH = ("bash", "--noprofile", "--norc")
 #: where there is no scheduling group to be made smaller
 _IDLE = ("chrt", "--idle", "0")
 _NICE = ("nice", "-n", "10")
 _AUTOGROUP = Path("/proc/self/autogroup")
+#: a process may always make itself the first that is ended when memory runs out
+_FIRST_TO_DIE = ("choom", "-n", "1000", "--")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +45,8 @@ class Surroundings:
 
     workspace: Path
     confined: bool
+    #: the container around us is the sandbox, and this user runs nothing else in it
+    lodger: Identity | None = None
     #: the workspace cannot be changed; only where it is confined
     read_only: bool = False
     #: a Python environment (as `python -m venv` makes it), first on PATH; read-only inside
@@ -70,11 +78,16 @@ class Start:
     inherited: tuple[int, ...]
     #: read end: bwrap says there, as JSON, which process is above all inside; None: unconfined
     status_fd: int | None
+    #: False: a process group only, where making sessions is filtered away
+    new_session: bool = True
 
 
 @contextmanager
 def starting(surroundings: Surroundings) -> Iterator[Start]:
     """Descriptors are closed at the end; whoever wants `status_fd` for longer copies it."""
+    if surroundings.lodger is not None:
+        yield _lodged(surroundings, surroundings.lodger)
+        return
     if not surroundings.confined:
         yield _plain(surroundings)
         return
@@ -106,6 +119,23 @@ def _plain(surroundings: Surroundings) -> Start:
         cwd=surroundings.workspace,
         inherited=(),
         status_fd=None,
+    )
+
+
+def _lodged(surroundings: Surroundings, lodger: Identity) -> Start:
+    return Start(
+        argv=(
+            *launcher(lodger),
+            *prlimit(surroundings.limits),
+            *_FIRST_TO_DIE,
+            *_NICE,
+            *_BASH,
+        ),
+        environment=_environment(surroundings, path=CONTAINER_PATH, home=Path("/tmp")),  # noqa: S108
+        cwd=surroundings.workspace,
+        inherited=(),
+        status_fd=None,
+        new_session=False,
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from campaign.adapters.instruments.lodger import Lodger
 from campaign.adapters.instruments.one_thread import OneThread
 from campaign.adapters.instruments.usage import (
     available_memory_bytes,
@@ -45,12 +47,26 @@ class Allowance:
 class Watch:
     """Of one shell: `pid` is the process above all others of it. `begin` it, `close` it."""
 
-    def __init__(self, pid: int, *, workspace: Path, allowance: Allowance) -> None:
-        self._pid = pid
+    def __init__(
+        self,
+        pid: int,
+        *,
+        workspace: Path,
+        allowance: Allowance,
+        lodger: Lodger | None = None,
+    ) -> None:
+        """With `lodger`, all that runs as that user is the shell's, whatever it is below."""
+        self._processes: Callable[[], Iterable[int]] = (
+            (lambda: descendants(pid)) if lodger is None else lodger.processes
+        )
         self._workspace = workspace
         self._allowance = allowance
         #: looking through a large workspace takes seconds, in which others go on
-        self._aside = OneThread("shell-watch")
+        self._aside = (
+            OneThread("shell-watch")
+            if lodger is None
+            else OneThread("shell-watch", begins=lodger.see_as)
+        )
         self._device = 0
         self._disk_bytes, self._files = allowance.disk_bytes, allowance.files
         self._disk_reserve = allowance.disk_reserve_bytes
@@ -90,7 +106,7 @@ class Watch:
 
     def look(self) -> str | None:
         """Why it must end now, or None."""
-        pids = list(descendants(self._pid))
+        pids = list(self._processes())
         files = open_files(pids, disk=self._device)
         return self._too_much_memory(pids, files.in_memory_bytes) or self._too_much_disk(
             files.on_disk_bytes

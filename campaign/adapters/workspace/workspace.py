@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import tempfile
 from collections.abc import AsyncIterator
@@ -14,17 +13,10 @@ from campaign.adapters.workspace.errors import (
     DivergedError,
     NoWorkspaceError,
     TagTakenError,
+    UnreadableFileError,
     WorkspaceError,
 )
-from campaign.adapters.workspace.files import (
-    Bounds,
-    copy_out,
-    give_away,
-    publish,
-    remove,
-    swap_contents,
-    write_out,
-)
+from campaign.adapters.workspace.files import Bounds, copy_out, publish, remove, write_out
 from campaign.adapters.workspace.git import Git
 from campaign.adapters.workspace.objects import (
     Commit,
@@ -36,6 +28,7 @@ from campaign.adapters.workspace.objects import (
     write_commit,
     write_tree,
 )
+from campaign.adapters.workspace.work_tree import OwnTree, WorkTree
 from campaign.identity import Identity, app_identity
 from campaign.supervisor.tree import revision_hash
 
@@ -56,12 +49,19 @@ class Workspace:
     """
 
     def __init__(
-        self, run_dir: Path, *, owner: Identity | None = None, bounds: Bounds | None = None
+        self,
+        run_dir: Path,
+        *,
+        owner: Identity | None = None,
+        bounds: Bounds | None = None,
+        tree: WorkTree | None = None,
     ) -> None:
         """Nothing is touched yet. `owner` of the files: else the operator's user, or ourselves."""
-        self.path = run_dir.absolute() / "workspace"
+        self._tree: WorkTree = tree or OwnTree(
+            path=run_dir.absolute() / "workspace", owner=owner or app_identity()
+        )
+        self.path = self._tree.path
         self.git_dir = run_dir.absolute() / "workspace.git"
-        self._owner = owner or app_identity()
         self._bounds = bounds or Bounds()
         self._git = Git(self.git_dir)
         self._scratch = self.git_dir / "scratch"
@@ -132,7 +132,7 @@ class Workspace:
         """
         async with self._changing:
             head = await self.head()
-            tree = await self._tree_of(self.path)
+            tree = await self._present()
             sha = await write_commit(self._git, tree=tree, parent=head, message=message, at=at)
             before = (await read_commits(self._git, "--max-count=1", head))[0]
             return Commit(
@@ -171,6 +171,10 @@ class Workspace:
             raise NoWorkspaceError(f"nothing was created in {self.git_dir}")
         return revision
 
+    async def exists(self) -> bool:
+        """Whether `create`, or `take_over`, was done."""
+        return self.git_dir.is_dir() and await resolve(self._git, _MAIN) is not None
+
     async def first(self) -> str:
         """The app as it was delivered."""
         head = await self.head()
@@ -188,7 +192,7 @@ class Workspace:
     async def present_tree(self) -> str:
         """The sha of a tree object of the present files: another one when they were edited."""
         async with self._changing:
-            return await self._tree_of(self.path)
+            return await self._present()
 
     async def export(self, revision: str, dest: Path) -> Path:
         """Write a revision's files to `dest`, read-only; it is there whole or not at all.
@@ -250,6 +254,15 @@ class Workspace:
     async def _follows(self, revision: str, *, on: str) -> bool:
         return await self._git.answer("merge-base", "--is-ancestor", on, revision) is not None
 
+    async def _present(self) -> str:
+        """Files that only their owner may read are opened to us, once."""
+        try:
+            return await self._tree_of(self.path)
+        except UnreadableFileError:
+            if not await self._tree.open_up():
+                raise
+        return await self._tree_of(self.path)
+
     async def _tree_of(self, folder: Path) -> str:
         async with self._scratch_folder() as scratch:
             copy = scratch / "copy"
@@ -261,17 +274,10 @@ class Workspace:
         async with self._scratch_folder() as scratch:
             new = scratch / "new"
             await asyncio.to_thread(write_out, new, files, writable=True)
-            await asyncio.to_thread(self._own, new)
             try:
-                await asyncio.to_thread(swap_contents, self.path, new, trash=scratch / "old")
+                await self._tree.fill(new, trash=scratch / "old")
             except OSError as exc:
                 raise WorkspaceError(f"its files cannot be replaced: {exc}") from exc
-
-    def _own(self, new: Path) -> None:
-        self.path.mkdir(exist_ok=True)
-        if not self._owner.is_ours:
-            give_away(new, uid=self._owner.uid, gid=self._owner.gid)
-            os.chown(self.path, self._owner.uid, self._owner.gid)
 
     @asynccontextmanager
     async def _scratch_folder(self) -> AsyncIterator[Path]:

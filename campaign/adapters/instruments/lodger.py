@@ -1,0 +1,111 @@
+"""Whom a shell runs as where its container is the sandbox: a user that runs nothing else.
+
+Without a process namespace a process can outlive the shell that started it. So all that runs as
+that user belongs to his shell: it is counted with it, and ended with it, and so are his files
+outside of the workspace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from campaign.identity import Identity, launcher
+from campaign.supervisor.users import end_all
+
+_PROC = Path("/proc")
+_CLEAN_TIMEOUT_S = 60.0
+_END_TIMEOUT_S = 30.0
+_PAUSE_S = 0.2
+
+#: Where everybody may write in a container. Folders that nobody may enter are opened first.
+_CLEAN = """
+cd /
+for place in /tmp /dev/shm /dev/mqueue; do
+    [ -d "$place" ] || continue
+    find "$place" -mindepth 1 -maxdepth 1 -user "$(id -u)" -type d -exec chmod -R u+rwX {} +
+    find "$place" -mindepth 1 -user "$(id -u)" -delete
+done
+ipcrm --all
+exit 0
+"""
+
+
+class Lodger:
+    """One user of this container, whom we may become and whose processes we may end."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        #: what we run as him ourselves is not to be ended with his shell
+        self._alone = asyncio.Lock()
+
+    def processes(self) -> Iterator[int]:
+        """All of his. A process can hide whose its folder is (it is root's then), not this."""
+        for folder in _PROC.iterdir():
+            if folder.name.isdecimal() and _user_of(folder) == self.identity.uid:
+                yield int(folder.name)
+
+    def see_as(self) -> None:
+        """The calling thread sees files and processes with his rights from now on.
+
+        We are root without the right to read what is not ours: he may read what is his.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.setfsgid(self.identity.gid)
+        libc.setfsuid(self.identity.uid)
+
+    @asynccontextmanager
+    async def errand(self) -> AsyncIterator[None]:
+        """While we run something as him: his shell is not ended meanwhile."""
+        async with self._alone:
+            yield
+
+    async def clear(self) -> None:
+        """End all that runs as him, and remove what he left where everybody may write.
+
+        Raises:
+            OSError: some of it cannot be ended.
+        """
+        async with self._alone:
+            await asyncio.to_thread(self._clear)
+
+    def _end_all(self) -> None:
+        """What is killed while it reads a slow disk takes a while to be gone."""
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        while True:
+            try:
+                end_all(self.identity)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_S)
+            else:
+                return
+
+    def _clear(self) -> None:
+        self._end_all()
+        command = [*launcher(self.identity), "/bin/sh", "-c", _CLEAN]
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                timeout=_CLEAN_TIMEOUT_S,
+                env={"PATH": os.defpath},
+                cwd="/",
+            )
+
+
+def _user_of(folder: Path) -> int | None:
+    """The real user; None: it has ended."""
+    with suppress(OSError):
+        for line in (folder / "status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                return int(line.split()[1])
+    return None
