@@ -30,6 +30,7 @@ from campaign.supervisor.records import DeploymentRecords
 
 RATCHET = Path(sys.executable).with_name("ratchet")
 SHORT = replace(Timings(), recovery_patience_s=12.0)
+_OTHER_FIXES = Path(__file__).with_name("fixtures") / "alternative_fixes"
 
 
 @contextmanager
@@ -82,6 +83,12 @@ async def play(wish: Wish, root: Path, *, name: str) -> Campaign:
                 repairs=repairs,
             )
         )
+
+
+def other_fix(profile: str) -> Path:
+    """A patch that mends the profile's fault in another way than its reference fix."""
+    (patch,) = _OTHER_FIXES.glob(f"*_{profile}.patch")
+    return patch
 
 
 def kinds(campaign: Campaign) -> list[str]:

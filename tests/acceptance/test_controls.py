@@ -1,6 +1,6 @@
 """A right fix resolves, however it is written; a deployment that mends nothing does not.
 
-RATCHET_LONG=1 tries every profile's other fix; otherwise one.
+Played by RATCHET_LONG=1 alone; one of the other fixes is in the campaign of test_replay.py.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance_kit import Wish, disagreements, kinds, play, reachable_folder
+from tests.acceptance_kit import Wish, disagreements, kinds, other_fix, play, reachable_folder
 
 LONG = bool(os.environ.get("RATCHET_LONG"))
-FIXES = Path(__file__).parents[1] / "fixtures" / "alternative_fixes"
 LADDER = ("missing_index", "pool_exhaustion", "streaming_txn", "fulltext_search")
-TRIED = LADDER if LONG else ("streaming_txn",)
+
+pytestmark = [
+    pytest.mark.skipif(not LONG, reason="RATCHET_LONG=1 plays it"),
+    pytest.mark.timeout(600),
+]
 
 COMMENT_ONLY = (
     "--- a/pool.py\n"
@@ -28,17 +31,14 @@ COMMENT_ONLY = (
 )
 
 
-@pytest.mark.timeout(600 if LONG else 300)
 async def test_another_right_fix_resolves() -> None:
-    wish = Wish(profiles=TRIED, fixes={name: next(FIXES.glob(f"*{name}.patch")) for name in TRIED})
+    wish = Wish(profiles=LADDER, fixes={name: other_fix(name) for name in LADDER})
     with reachable_folder() as root:
         campaign = await play(wish, root, name="controls")
         assert await disagreements(root / "controls") == []
-    assert kinds(campaign) == ["resolved"] * len(TRIED)
+    assert kinds(campaign) == ["resolved"] * len(LADDER)
 
 
-@pytest.mark.skipif(not LONG, reason="RATCHET_LONG=1 plays it")
-@pytest.mark.timeout(600)
 async def test_a_comment_resolves_no_profile(tmp_path: Path) -> None:
     comment = tmp_path / "comment.patch"
     comment.write_text(COMMENT_ONLY)
