@@ -28,7 +28,8 @@ LATENCY_EDGES_S = (
     *(1.0, 1.5, 2.0, 3.0),
 )
 
-#: As many violating evaluations in a row as open a ticket also fire the alert.
+#: As many violating evaluations in a row as open a ticket also fire the alert, which knows of no
+#: warm-up: it can fire a little earlier, or for a load's first second that opens none.
 _VIOLATING_EVALUATIONS = 2
 
 #: what each recorded series says; `ALERTS` is Prometheus's own, of what the alerts of ours are
