@@ -28,9 +28,7 @@ _PAGES = "/api/campaigns"
 _HINT = "`ratchet serve` prints it; a browser needs ?token=… once"
 
 
-def guarded(
-    token: str, *, but_for: AbstractSet[Any], names: AbstractSet[str] = frozenset()
-) -> Any:
+def guarded(token: str, *, but_for: AbstractSet[Any], names: AbstractSet[str] = frozenset()) -> Any:
     """A middleware. Handlers in `but_for` look at a secret of their own.
 
     `names` lead here beside those of the loopback.

@@ -83,7 +83,9 @@ async def test_a_database_that_fails_is_named_as_the_part_at_fault(
 
     monkeypatch.setattr(asyncpg, "connect", refuse)
     with pytest.raises(PortError) as caught:
-        await calibrate(FakeLoad(), metrics_urls=["http://127.0.0.1:1/metrics"], dsn="postgresql://")
+        await calibrate(
+            FakeLoad(), metrics_urls=["http://127.0.0.1:1/metrics"], dsn="postgresql://"
+        )
     assert caught.value.component == "postgres"
 
 
