@@ -6,7 +6,13 @@ BIN := .venv/bin
 # Four that fail in four different ways, in about five minutes.
 DEMO_PROFILES ?= missing_index,pool_exhaustion,streaming_txn,fulltext_search
 
-.PHONY: help setup demo test acceptance lint verify schema metrics dashboards bench soak clean
+UV := .cache/uv/bin/uv
+LOCK = $(UV) pip compile --quiet --generate-hashes --no-header --no-annotate $(OPTIONS)
+# The images have the versions that everything is tested with.
+IMAGE_LOCK = $(LOCK) --python-platform linux --python-version 3.13 --constraint requirements.lock
+
+.PHONY: help setup demo test acceptance lint verify schema metrics dashboards locks bench \
+	soak clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +47,19 @@ metrics: setup ## Write docs/metrics.md from the real registries and rules
 
 dashboards: setup ## Write Grafana's dashboards from their code in deploy/grafana/generator
 	$(BIN)/python -m deploy.grafana.generator
+
+locks: $(UV) ## Pin what pyproject.toml asks for, and the same versions for the images
+	$(LOCK) --universal --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(IMAGE_LOCK) deploy/images/app/requirements.in -o deploy/images/app/requirements.lock
+	$(IMAGE_LOCK) deploy/images/loadgen/requirements.in -o deploy/images/loadgen/requirements.lock
+	$(IMAGE_LOCK) pyproject.toml -o deploy/images/campaign/requirements.lock
+
+# Not the whole of setup: that installs from the lock which this is to mend.
+$(UV): | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --target .cache/uv uv==0.13.9
+
+$(BIN)/pip:
+	@scripts/bootstrap
 
 bench: setup ## Measure the harness itself
 	.venv/bin/python -m tests.bench

@@ -16,9 +16,9 @@ from typing import Any, Self
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from campaign.adapters.journal import open_reader, run_holder
+from campaign.adapters.journal import open_reader
 from campaign.adapters.journal.codec import encode
 from campaign.addresses import Address, announced
 from campaign.api_order import read_order
@@ -32,8 +32,9 @@ from campaign.orders import specify
 from campaign.player import Performance, play
 from campaign.preflight import require_operator_ready, require_ready
 from campaign.rig import RigOptions
+from campaign.run_holder import run_holder
 from campaign.runs import RunFolder, api_file, find_run, list_runs, new_name, new_run
-from campaign.seats import Register
+from campaign.seats import Register, how_to_join
 from campaign.shell import CampaignOverError, Observer, Shell
 from campaign.states import read_state
 from campaign.webhook import kept, require_usable
@@ -67,14 +68,22 @@ class Host:
         options: RigOptions | None = None,
         token: str | None = None,
         observers: tuple[Observer, ...] = (),
+        on_external: Callable[[tuple[str, ...]], None] | None = None,
     ) -> None:
-        """`options` and `observers`: of the campaigns that are asked for over the API."""
+        """`options`, `observers`, `on_external`: of the campaigns that are asked for over the API.
+
+        `on_external` is told how to join one whose operator comes from outside: lines, with a
+        secret in them.
+        """
         self.root = root
         self._listening = listening()
         self._observers = observers
+        self._on_external = on_external
         self._wanted_port = port
         self._options = options or RigOptions()
         self.token = token or secrets.token_urlsafe(24)
+        # Else each counter brings a second series along that nobody reads: when it was made.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._metrics = HostMetrics(self.registry)
         self._runner: web.AppRunner | None = None
@@ -260,6 +269,7 @@ class Host:
             options=options,
             observers=self._observers,
             on_shell=lambda _: begun.set(),
+            on_external=lambda: self._say_how_to_join(is_resumed=plan is None),
         )
         playing = asyncio.create_task(self.play(performance), name=run.name)
         self._plays.add(playing)
@@ -269,6 +279,10 @@ class Host:
         waiting.cancel()
         if not begun.is_set():
             await playing
+
+    def _say_how_to_join(self, *, is_resumed: bool) -> None:
+        if self._on_external is not None and self._seats is not None:
+            self._on_external(how_to_join(self._seats, is_resumed=is_resumed))
 
     def _ended(self, playing: asyncio.Task[Campaign]) -> None:
         self._plays.discard(playing)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from campaign.stack import ComposePlaces, is_compose, own_address
 
+#: of the daemon, wherever it runs
+DAEMON_PORT = 8390
+
 _LOOPBACK = "127.0.0.1"
+#: docker-compose.yml says there where it publishes the daemon's port
+_PUBLISHED = "RATCHET_PAGE_PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +39,25 @@ def listening() -> Listening:
     except OSError:  # no such container yet: only that other containers find us is lost
         name = _LOOPBACK
     return Listening(address="0.0.0.0", name=name)  # noqa: S104 - only what is published is reached
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayIn:
+    """How those on the machine that runs the containers get to a process of ours."""
+
+    #: empty: its port is not published
+    url: str
+    #: the command that runs one of ours beside it, for whoever needs no secret then
+    inside: str = "docker compose exec --no-TTY campaign ratchet"
+    #: the same for a person's terminal
+    inside_with_terminal: str = "docker compose exec campaign ratchet"
+
+
+def way_in(url: str) -> WayIn | None:
+    """To a process of the compose project that calls itself `url`; None: `url` is the way."""
+    port = os.environ.get(_PUBLISHED)
+    if not port or not is_compose():
+        return None
+    # The daemon's port alone: a command in a container of its own takes any that is free.
+    is_published = urlsplit(url).port == DAEMON_PORT
+    return WayIn(url=f"http://{_LOOPBACK}:{port}" if is_published else "")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from campaign.doctor import Check, check_sandbox, run_checks
-from campaign.errors import UsageError
+from campaign.errors import BusyError, UsageError
 from campaign.model import Plan
 from campaign.operator_needs import require_operator_needs
 from campaign.orders import SCRIPTED
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, list_runs, require_reachable, require_unused
-from campaign.stack import is_compose
+from campaign.stack import ComposePlaces, is_compose
+from campaign.stack.compose_layout import alone
+from campaign.stack.errors import StackInUseError
 from campaign.states import read_campaign
 
 _SANDBOX = "bubblewrap"
@@ -20,7 +22,7 @@ def require_ready(run: RunFolder) -> str:
     """Why the app cannot be confined on this machine; empty when it can. Takes half a second.
 
     Raises:
-        BusyError: another process plays the campaign.
+        BusyError: another process plays the campaign, or any other one on the compose stack.
         UsageError: something that a campaign needs is missing, or too old, or the disk is full.
     """
     require_unused(run)
@@ -32,8 +34,18 @@ def require_ready(run: RunFolder) -> str:
             hint="; ".join(dict.fromkeys(check.advice for check in lacking)),
         )
     if is_compose():
+        _require_free_stack()
         return why_no_sandbox()
     return next((_why_none(check) for check in checks if check.name == _SANDBOX), "")
+
+
+def _require_free_stack() -> None:
+    """Raises BusyError when another container plays a campaign: before it leaves a ruin behind."""
+    try:
+        with alone(ComposePlaces().stack_lock):
+            pass
+    except StackInUseError as error:
+        raise BusyError(str(error), hint=error.hint) from error
 
 
 def why_no_sandbox() -> str:

@@ -183,7 +183,9 @@ class Rig:
                     )
                 continue
             if not isinstance(event, ComponentUp):
-                yield ComponentChange(component=event.name, up=False, reason=event.reason)
+                yield ComponentChange(
+                    component=event.name, up=False, reason=event.reason, covered=event.covered
+                )
                 continue
             if event.name == "supervisor":
                 await self.run_revision(self._revision)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from campaign.adapters.journal import UnsupportedUrlError, locate, run_holder
 from campaign.errors import BusyError, NotFoundError, UsageError
 from campaign.identity import app_identity, can_enter
+from campaign.run_holder import run_holder
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -127,21 +127,6 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         return self.journal_file.exists() or self.journal_url.exists()
-
-
-def keep_journal_at(run: RunFolder, url: str) -> None:
-    """Its journal is the Postgres database at `url`, from its first event on.
-
-    Raises:
-        UsageError: that is no such URL.
-    """
-    try:
-        locate(url)
-    except UnsupportedUrlError as error:
-        raise UsageError(f"--journal: {error.reason}") from error
-    run.path.mkdir(parents=True, exist_ok=True)
-    run.journal_url.touch(mode=0o600)
-    run.journal_url.write_text(url)
 
 
 def api_file(run: RunFolder) -> Path:

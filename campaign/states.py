@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from campaign.adapters.journal import JournalError, open_reader, run_holder
+from campaign.adapters.journal import JournalError, open_reader
 from campaign.machine import Campaign, fold
 from campaign.model import Event
+from campaign.run_holder import run_holder
 from campaign.runs import RunFolder
 from reports import summarise
 from reports.view import phase_name

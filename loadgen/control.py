@@ -70,7 +70,8 @@ class Control:
         self._ledger = ledger
         self._registry = registry
         self._token = token
-        self._started_s = time.monotonic()
+        #: epoch seconds; known by it from the process before
+        self._started_at = time.time()
 
     def install(self, app: Flask) -> None:
         """Add the routes; everything under /ratchet/ asks for the token."""
@@ -95,7 +96,7 @@ class Control:
             "load_id": load.id if load else None,
             "dimensions": [dimension.model_dump(mode="json") for dimension in dimensions],
             "users": sum(dimension.users for dimension in dimensions),
-            "uptime_s": time.monotonic() - self._started_s,
+            "started_at": self._started_at,
             "pid": os.getpid(),
             **self._offering.status(),
         }

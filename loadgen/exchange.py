@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 JudgedT = TypeVar("JudgedT")
 
+#: of one stream: what is not a whole event yet is gone through again with each piece of it
+_LONGEST_STREAM_BYTES = 1 << 20
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
@@ -100,8 +103,11 @@ class Exchange:
 
 
 def _events(chunks: Iterator[bytes]) -> Iterator[Event]:
-    parser = EventParser()
+    parser, size_bytes = EventParser(), 0
     for chunk in chunks:
+        size_bytes += len(chunk)
+        if size_bytes > _LONGEST_STREAM_BYTES:
+            raise InvalidAnswerError(f"a stream of more than {_LONGEST_STREAM_BYTES} bytes")
         yield from parser.feed(chunk)
 
 

@@ -25,10 +25,20 @@ if TYPE_CHECKING:
 #: More than there can be requests in flight: the bound is the users', never the pool's.
 POOL_SIZE = 100_000
 _RECV_BYTES = 65_536
+#: of one answer with its head; far more than the longest that an app's worst list has
+LONGEST_BYTES = 16 << 20
 
 
 class ConnectionLostError(ConnectionError):
     """The server closed the connection before its answer was complete."""
+
+
+class EndlessAnswerError(HTTPParseError):  # type: ignore[misc]
+    """The answer is longer than any that there can be.
+
+    An app that sends faster than we read would else hold this process: what is there to be read
+    at once is read without a pause, and in a pause alone can the client's patience end.
+    """
 
 
 class Connection(socket.socket):  # type: ignore[misc]
@@ -103,6 +113,8 @@ class Answer(HTTPResponse):  # type: ignore[misc]
     def _receive(self) -> None:
         data = self._sock.recv(_RECV_BYTES)
         self.received_bytes += len(data)
+        if self.received_bytes > LONGEST_BYTES:
+            raise EndlessAnswerError(f"an answer of more than {LONGEST_BYTES} bytes")
         if data:
             self.feed(data)
         else:

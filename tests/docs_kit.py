@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 _FILE = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`]+)`")
-_LINK = re.compile(r"\]\(([^)]+)\)")
 _CELLS = re.compile(r"(?<!\\)\|")
 _PLACEHOLDER = re.compile(r"<(\w+)>")
-_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+#: whose pages people read
+_FOLDERS = ("docs", "deploy", "target_apps", "chaos_profiles", "operator")
+_PATH = re.compile(
+    r"(?:campaign|loadgen|chaos_profiles|reports|operator|target_apps|tests|deploy|docs|scripts)"
+    r"/[\w./*-]+"
+)
+_MAKE = re.compile(r"\bmake ([a-z]+)(?=$|[ ,;`])", re.MULTILINE)
+_MARKDOWN = MarkdownIt().enable("table")
 #: what ends a command in a line of a shell
 _ENDS = frozenset({";", "|", "<", ">", "&&", "||", "&"})
 
@@ -72,26 +84,73 @@ def first_column(page: Path, heading: str) -> Sequence[str]:
     return tuple(name for cells in rows(page, heading) for name in _INLINE.findall(cells[0]))
 
 
+def pages() -> Sequence[Path]:
+    """Every page that people read of the repository, README first."""
+    below = (page for folder in _FOLDERS for page in (ROOT / folder).rglob("*.md"))
+    return (ROOT / "README.md", *sorted({*ROOT.glob("*.md"), *below} - {ROOT / "README.md"}))
+
+
+def links(page: Path) -> Sequence[str]:
+    """Where links and pictures of a page lead, but for addresses of other sites."""
+    found = (
+        str(each.attrs["href" if each.type == "link_open" else "src"])
+        for each in _inline(page)
+        if each.type in {"link_open", "image"}
+    )
+    return tuple(link for link in found if not link.startswith(("http://", "https://")))
+
+
 def broken_links(page: Path) -> Sequence[str]:
     """Links to files or headings of ours that are not there."""
-    text = _BLOCK.sub("", page.read_text())
-    return tuple(link for link in _LINK.findall(text) if not _leads_somewhere(page, link))
+    return tuple(link for link in links(page) if not _leads_somewhere(page, link))
+
+
+def linked(page: Path, link: str) -> Path:
+    """The file or folder that a link of this page leads to."""
+    name = unquote(link.partition("#")[0])
+    return (page.parent / name).resolve() if name else page
+
+
+def named_paths(page: Path) -> Sequence[str]:
+    """What running text names, as code, that is in one of our folders; `*` stands for anything."""
+    codes = (each.content for each in _inline(page) if each.type == "code_inline")
+    return tuple(dict.fromkeys(code for code in codes if _PATH.fullmatch(code)))
+
+
+def make_targets(page: Path) -> Sequence[str]:
+    """What follows `make` in blocks and in running text."""
+    codes = [each.content for each in _inline(page) if each.type == "code_inline"]
+    codes += [each.content for each in _MARKDOWN.parse(page.read_text()) if each.type == "fence"]
+    return tuple(dict.fromkeys(found for code in codes for found in _MAKE.findall(code)))
+
+
+def anchors(page: Path) -> frozenset[str]:
+    """As GitHub makes them of headings; what is there twice is numbered."""
+    tokens = _MARKDOWN.parse(page.read_text())
+    headings = (
+        text.children or () for opening, text in pairwise(tokens) if opening.type == "heading_open"
+    )
+    made: Counter[str] = Counter()
+    found = set()
+    for heading in headings:
+        words = "".join(part.content for part in heading if part.type in {"text", "code_inline"})
+        kept = (letter for letter in words.lower() if letter.isalnum() or letter in " -_")
+        anchor = "".join(kept).strip().replace(" ", "-")
+        found.add(f"{anchor}-{made[anchor]}" if made[anchor] else anchor)
+        made[anchor] += 1
+    return frozenset(found)
 
 
 def _leads_somewhere(page: Path, link: str) -> bool:
-    if link.startswith(("http://", "https://")):
-        return True
-    name, _, anchor = link.partition("#")
-    target = (page.parent / name).resolve() if name else page
-    return target.exists() and (not anchor or anchor in _anchors(target))
+    target, anchor = linked(page, link), link.partition("#")[2]
+    if not target.exists():
+        return False
+    return not anchor or (target.suffix == ".md" and anchor in anchors(target))
 
 
-def _anchors(page: Path) -> frozenset[str]:
-    """As GitHub makes them of headings."""
-    kept = (
-        re.sub(r"[^\w\s-]", "", heading.lower()) for heading in _HEADING.findall(page.read_text())
-    )
-    return frozenset(heading.strip().replace(" ", "-") for heading in kept)
+def _inline(page: Path) -> Iterator[Token]:
+    for block in _MARKDOWN.parse(page.read_text()):
+        yield from block.children or ()
 
 
 def _in_blocks(text: str) -> Iterator[CommandLine]:

@@ -77,7 +77,8 @@ class GeneratorStatus(BaseModel):
     load_id: str | None
     dimensions: tuple[Mapping[str, Any], ...]
     users: int
-    uptime_s: float
+    #: epoch seconds, the same for as long as the process lasts
+    started_at: float
     pid: int
     #: those among whom the load is divided; None: it is one process
     expected_workers: int | None = None

@@ -13,7 +13,8 @@ from campaign.model import GeneratorHealth, Sample
 from campaign.ports import Observation, PortError
 
 #: Everything that was recorded of late, with the rules' own timestamps: one query for one look.
-_RECORDED = '{__name__=~"ratchet:.*"}[5s]'
+#: What the app itself exposes has no say in it, whatever it is called.
+_RECORDED = '{__name__=~"ratchet:.*",job!="app"}[5s]'
 _OBSERVE_TIMEOUT = aiohttp.ClientTimeout(total=0.8)
 _RANGE_TIMEOUT = aiohttp.ClientTimeout(total=10)
 

@@ -13,29 +13,45 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from prometheus_client import disable_created_metrics
 from rich.console import Console
 from rich.text import Text
 
-from campaign.cli import doctor, immunity, operator, profiles, replay, run, serve, up, watch
-from campaign.cli.ending import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
+from campaign.cli.exit_codes import EXIT_HARNESS, EXIT_STOPPED, EXIT_USAGE
+from campaign.cli.lazy import lazy_group
 from campaign.errors import RatchetError
 from campaign.logs import log_to_terminal
 from campaign.ports import PortError
-from chaos_profiles import PROFILES_VARIABLE
+
+#: as `chaos_profiles` has it, which takes long to import
+_PROFILES_VARIABLE = "RATCHET_PROFILES"
 
 ProfilesDirOption = Annotated[
     Path | None,
     typer.Option(
         "--profiles-dir",
-        help=f"Folder of your own targets and profiles; else ${PROFILES_VARIABLE}.",
+        help=f"Folder of your own targets and profiles; else ${_PROFILES_VARIABLE}.",
         file_okay=False,
         exists=True,
         resolve_path=True,
     ),
 ]
 
+_COMMANDS = {
+    "campaign.cli.run": ("run", "trial", "resume"),
+    "campaign.cli.replay": ("replay",),
+    "campaign.cli.immunity": ("immunity",),
+    "campaign.cli.status": ("status",),
+    "campaign.cli.watch": ("watch", "report"),
+    "campaign.cli.steering": ("pause", "continue", "stop"),
+    "campaign.cli.doctor": ("doctor",),
+    "campaign.cli.serve": ("serve",),
+    "campaign.cli.up": ("up",),
+    "campaign.cli.profiles": ("profiles",),
+    "campaign.cli.operator": ("operator",),
+}
+
 app = typer.Typer(
+    cls=lazy_group(_COMMANDS),
     name="ratchet",
     no_args_is_help=True,
     add_completion=False,
@@ -52,21 +68,8 @@ app = typer.Typer(
 def _everywhere(profiles_dir: ProfilesDirOption = None) -> None:
     """What stands before any command; what it starts finds the same."""
     log_to_terminal()
-    # Else each counter brings a second series along that nobody reads: when it was made.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
     if profiles_dir is not None:
-        os.environ[PROFILES_VARIABLE] = str(profiles_dir)
-
-
-run.register(app)
-replay.register(app)
-immunity.register(app)
-watch.register(app)
-doctor.register(app)
-serve.register(app)
-up.register(app)
-app.add_typer(profiles.app, name="profiles")
-app.add_typer(operator.app, name="operator")
+        os.environ[_PROFILES_VARIABLE] = str(profiles_dir)
 
 
 def main() -> NoReturn:
@@ -77,7 +80,7 @@ def main() -> NoReturn:
 def _run() -> int:
     try:
         # The code of a `typer.Exit`, or what the command returned: nothing.
-        return app(standalone_mode=False) or 0
+        return app(standalone_mode=False, obj=sys.argv[1:]) or 0
     except RatchetError as error:
         _complain(str(error), hint=error.hint)
         return error.exit_code

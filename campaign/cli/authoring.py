@@ -22,6 +22,12 @@ _OTHERS = {"trace": trace_schema_text, "webhook": webhook_schema_text}
 _NAMES = sorted((*SCHEMAS, *_OTHERS))
 
 
+def register(app: typer.Typer) -> None:
+    example = "Example: ratchet profiles"
+    app.command("new", epilog=f"{example} new slow_export --into my_profiles")(new)
+    app.command("schema", epilog=f"{example} schema > profile.schema.json")(schema)
+
+
 def schema(
     name: Annotated[str, typer.Argument(help=f"Of which file: {', '.join(_NAMES)}.")] = "profile",
     into: Annotated[

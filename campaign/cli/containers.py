@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,10 +33,16 @@ class Redirected:
     """A command line for `docker compose`."""
 
     argv: tuple[str, ...]
+    #: of the container that it makes
+    name: str
 
 
 def redirect(
-    words: Sequence[str], *, project: Path = _PROJECT, is_terminal: bool = False
+    words: Sequence[str],
+    *,
+    project: Path = _PROJECT,
+    is_terminal: bool = False,
+    name: str = "ratchet-campaign",
 ) -> Redirected:
     """What `ratchet <words>` is as a command of the container `campaign`.
 
@@ -59,8 +69,8 @@ def redirect(
         else:
             told.append(word)
     terminal = () if is_terminal else ("--no-TTY",)
-    base = ("docker", "compose", "--file", str(project), "run", "--rm", *terminal, *mounts)
-    return Redirected(argv=(*base, "campaign", *told))
+    base = ("docker", "compose", "--file", str(project), "run", "--rm", "--name", name)
+    return Redirected(argv=(*base, *terminal, *mounts, "campaign", *told), name=name)
 
 
 def _without_stack(words: Sequence[str]) -> list[str]:
@@ -76,23 +86,51 @@ def _without_stack(words: Sequence[str]) -> list[str]:
     return left
 
 
-def _chosen(stack: str) -> str:
+def _chosen(context: typer.Context, stack: str) -> str:
     """Before anything else is looked at: what is checked here is not what is there."""
     if stack not in {_LOCAL, _COMPOSE}:
         raise UsageError(f"unknown stack: {stack}", hint=f"there are: {_LOCAL}, {_COMPOSE}")
-    if stack == _COMPOSE and not is_compose():
-        _become(redirect(sys.argv[1:], is_terminal=sys.stdin.isatty() and sys.stdout.isatty()))
+    if stack == _COMPOSE and not is_compose() and not context.resilient_parsing:
+        words = context.find_root().obj
+        if words is None:
+            raise UsageError(f"{_OPTION} {_COMPOSE} is for the command line")
+        _become(words)
     return stack
 
 
-def _become(command: Redirected) -> NoReturn:
+def _become(words: Sequence[str]) -> NoReturn:
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    name = f"ratchet-campaign-{secrets.token_hex(4)}"
+    command = redirect(words, is_terminal=is_terminal, name=name)
     if shutil.which("docker") is None:
         raise UsageError(
             "docker is not on PATH", hint="install it with its compose plugin, or leave --stack out"
         )
     if not _PROJECT.is_file():
         raise UsageError(f"there is no {_PROJECT}", hint="run it from a clone of the repository")
-    os.execvp(command.argv[0], command.argv)  # noqa: S606 - no shell is meant
+    if is_terminal:
+        os.execvp(command.argv[0], command.argv)  # noqa: S606 - no shell is meant
+    sys.exit(accompany(command))
+
+
+def accompany(command: Redirected) -> int:
+    """Its exit code; what ends us ends what is played in the container.
+
+    Without a terminal `docker compose run` leaves when it is interrupted, and the campaign goes on.
+    """
+    child = subprocess.Popen(command.argv, start_new_session=True)
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        told = ("docker", "kill", "--signal", signal.Signals(number).name, command.name)
+        if subprocess.run(told, capture_output=True, check=False).returncode != 0:
+            child.send_signal(number)  # there is no container yet
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 StackOption = Annotated[

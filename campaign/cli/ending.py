@@ -7,20 +7,18 @@ from typing import NoReturn
 import typer
 
 from campaign.cli.common import print_json, tell
+from campaign.cli.exit_codes import (
+    EXIT_AWAY,
+    EXIT_DONE,
+    EXIT_HARNESS,
+    EXIT_LOST,
+    EXIT_STOPPED,
+)
 from campaign.machine import Campaign
 from campaign.model import Finished, Immune, Resolved
 from campaign.runs import RunFolder
 from reports import summarise
 from reports.view import away, failure
-
-EXIT_DONE = 0
-EXIT_LOST = 1
-EXIT_USAGE = 2
-EXIT_HARNESS = 3
-#: the operator cannot be reached: nothing is lost, resume when it can be
-EXIT_AWAY = 4
-#: as shells say of a process that SIGINT ended
-EXIT_STOPPED = 130
 
 
 def leave(run: RunFolder, campaign: Campaign, *, as_json: bool) -> NoReturn:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TextIO
 
-from campaign.adapters.journal import open_reader, run_holder
+from campaign.adapters.journal import open_reader
 from campaign.display import display_for
 from campaign.errors import BusyError
 from campaign.machine import Campaign, step
 from campaign.model import Event
+from campaign.run_holder import run_holder
 from campaign.runs import RunFolder
 
 _LOOK_S = 0.3

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import typer
 
-from campaign.cli import (
-    operator_mcp,
-    operator_people,
-    operator_price,
-    operator_shell,
-    operator_tools,
-    operator_trace,
-    operator_wait,
-)
+from campaign.cli.lazy import lazy_group
 
-app = typer.Typer(
+_COMMANDS = {
+    "campaign.cli.operator_wait": ("wait", "take", "release"),
+    "campaign.cli.operator_tools": ("tools",),
+    "campaign.cli.operator_shell": ("shell",),
+    "campaign.cli.operator_mcp": ("mcp",),
+    "campaign.cli.operator_people": (
+        "sessions",
+        "watch",
+        "message",
+        "take-over",
+        "approve",
+        "invite",
+    ),
+    "campaign.cli.operator_trace": ("trace",),
+    "campaign.cli.operator_price": ("price",),
+}
+
+_app = typer.Typer(
+    cls=lazy_group(_COMMANDS),
     no_args_is_help=True,
     help="Work on tickets from outside (a person, any agent, any MCP client), and watch, talk to, "
     "take over or approve what another operator does.",
 )
-operator_wait.register(app)
-operator_tools.register(app)
-operator_shell.register(app)
-operator_mcp.register(app)
-operator_people.register(app)
-operator_trace.register(app)
-operator_price.register(app)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(_app, name="operator")

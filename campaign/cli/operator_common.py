@@ -11,13 +11,13 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
-from operators.session import said_by_a_person
 
-from campaign.adapters.journal import run_holder
 from campaign.addresses import read_address
-from campaign.cli.trace_view import plain
+from campaign.cli.plain import plain
 from campaign.errors import BusyError, UsageError
 from campaign.joining import Door, Member, Told
+from campaign.model import said_by_a_person
+from campaign.run_holder import run_holder
 from campaign.runs import api_file, find_run, list_runs
 
 URL = "RATCHET_URL"

@@ -19,9 +19,11 @@ from rich.text import Text
 from campaign.cli.common import JsonOption, RunsOption, print_json, tell
 from campaign.cli.operator_common import SESSION_TOKEN, URL, Owner, find_owner
 from campaign.cli.operator_shell import work
-from campaign.cli.trace_view import TraceView, plain
+from campaign.cli.plain import plain
+from campaign.cli.trace_view import TraceView
 from campaign.errors import BusyError, NotFoundError
 from campaign.joining import Member, read_ticket
+from campaign.listening import way_in
 from campaign.seats.joining import invitation
 
 CampaignOption = Annotated[
@@ -125,7 +127,10 @@ def take_over(
     session = session or _at_work(owner)
     told = _ask(owner, "POST", f"/api/sessions/{session}/take-over", {}, timeout_s=_HAND_OVER_S)
     if token:
-        sys.stdout.write(f"export {URL}={owner.door.url} {SESSION_TOKEN}={told['token']}\n")
+        way = way_in(owner.door.url)
+        url = owner.door.url if way is None else way.url
+        where = f"{URL}={url} " if url else ""
+        sys.stdout.write(f"export {where}{SESSION_TOKEN}={told['token']}\n")
         return
     work(Member(owner.door, session_token=str(told["token"])), read_ticket(told))
 

@@ -36,6 +36,7 @@ _WAIT_S = 3600.0
 #: over: the session is; kept: whoever sat there has left, and can come back
 Leaving: TypeAlias = Literal["over", "kept"]
 
+_NO_EDITOR = "set EDITOR, or type the arguments after the tool's name (`help`)"
 _HELP = """\
 a line is a tool and its arguments:
   sql select 1                  the rest of the line, when the tool needs just one
@@ -184,7 +185,7 @@ def _edited(text: str) -> str:
         subprocess.run([*editor.split(), name], check=True)
         return file.read_text()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UsageError(f"{editor} failed: {error}", hint="set EDITOR") from error
+        raise UsageError(f"{editor} failed: {error}", hint=_NO_EDITOR) from error
     finally:
         file.unlink(missing_ok=True)
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from campaign.cli.common import RunsOption, print_json
-from campaign.cli.ending import EXIT_STOPPED
+from campaign.cli.exit_codes import EXIT_STOPPED
 from campaign.cli.operator_common import TokenFileOption, UrlOption, find_member, said, shown
 from campaign.errors import UsageError
 from campaign.joining import Member, Told, Tool

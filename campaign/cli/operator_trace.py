@@ -14,10 +14,10 @@ from operators.trace.folder import TRACES, SessionFile, find_session, sessions
 from operators.trace.lines import EndLine, Line, trace_of, written
 from rich.console import Console
 
-from campaign.adapters.journal import run_holder
 from campaign.cli.common import CampaignArgument, JsonOption, RunsOption, print_json
 from campaign.cli.trace_view import TraceView, overview, totals
 from campaign.errors import HarnessError, NotFoundError
+from campaign.run_holder import run_holder
 from campaign.runs import RunFolder, find_run
 
 _LOOK_S = 0.3

@@ -14,7 +14,8 @@ import typer
 
 from campaign.api_client import ApiClient, find_daemon
 from campaign.cli.common import tell
-from campaign.cli.ending import EXIT_STOPPED, leave
+from campaign.cli.ending import leave
+from campaign.cli.exit_codes import EXIT_STOPPED
 from campaign.cli.following import follow
 from campaign.cli.holding import hold
 from campaign.cli.load_options import LoadArguments
@@ -23,6 +24,7 @@ from campaign.cli.signals import stop_on_signals
 from campaign.cli.webhook_options import webhook_of
 from campaign.display import display_for
 from campaign.host import Host
+from campaign.journal_url import keep_journal_at
 from campaign.logs import log_to
 from campaign.machine import Campaign
 from campaign.model import Plan, Webhook
@@ -30,7 +32,7 @@ from campaign.orders import SCRIPTED
 from campaign.player import Performance
 from campaign.preflight import require_operator_ready, require_ready, why_no_sandbox
 from campaign.rig import RigOptions
-from campaign.runs import RunFolder, keep_journal_at
+from campaign.runs import RunFolder
 from campaign.seats import how_to_join, how_to_join_there
 from campaign.stack import ComposePlaces, is_compose
 from campaign.webhook import Left, kept, require_usable, told

@@ -15,6 +15,10 @@ from campaign.verification import EVIDENCE_FILE
 from campaign.verification.document import profiles_page
 
 
+def register(app: typer.Typer) -> None:
+    app.command("page", epilog="Example: ratchet profiles page --into docs/profiles.md")(page)
+
+
 def page(
     runs: RunsOption,
     evidence: Annotated[

@@ -18,10 +18,10 @@ from campaign.cli.operator_options import ApiKeyFileOption, UnsandboxedOption
 from campaign.cli.webhook_options import WebhookArguments, webhook_of
 from campaign.errors import BusyError
 from campaign.host import Host
+from campaign.listening import DAEMON_PORT
 from campaign.rig import RigOptions
 from campaign.webhook import require_usable
 
-DEFAULT_PORT = 8390
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -35,7 +35,7 @@ def serve(
     *,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="On 127.0.0.1; 0 takes a free one.")
-    ] = DEFAULT_PORT,
+    ] = DAEMON_PORT,
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Run apps as plain processes.")
     ] = False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from operators.trace import ToolClass, Trace
@@ -13,6 +12,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from campaign.cli.plain import plain
 
 _RESULT_LINES = 8
 _ARGUMENT_CHARS = 300
@@ -26,8 +27,6 @@ _COLOURS = {
     ToolClass.VERIFY: "green",
     ToolClass.OTHER: "dim",
 }
-#: what would move a terminal's cursor, colour it or turn the writing around; the app can log that
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class TraceView:
@@ -148,11 +147,6 @@ def money(trace: Trace) -> str:
     if usage.known_cost_usd is not None:
         return f"over ${usage.known_cost_usd:.4f}"
     return "unknown"
-
-
-def plain(text: str) -> str:
-    """Without what a terminal would obey."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def _said(who: str, style: str, content: str) -> Group:

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from campaign.cli.common import JsonOption, RunsOption, print_json, split_names, tell
-from campaign.cli.ending import EXIT_DONE, EXIT_LOST, EXIT_STOPPED
+from campaign.cli.exit_codes import EXIT_DONE, EXIT_LOST, EXIT_STOPPED
 from campaign.cli.proofs_view import table, view_for
 from campaign.cli.signals import stop_on_signals
 from campaign.host import Host
@@ -40,6 +40,10 @@ from campaign.verification import (
     write,
 )
 from chaos_profiles import CampaignSpec
+
+
+def register(app: typer.Typer) -> None:
+    app.command("verify", epilog="Example: ratchet profiles verify --profile missing_index")(verify)
 
 
 def verify(

@@ -11,11 +11,11 @@ import mcp_types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
-from operators.session import said_by_a_person
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from campaign.errors import RatchetError
 from campaign.joining.member import Member, Told, Tool
+from campaign.model import said_by_a_person
 
 WAIT = "wait_for_ticket"
 RELEASE = "release_ticket"

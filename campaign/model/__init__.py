@@ -65,6 +65,7 @@ from campaign.model.operator import (
     Provider,
     ToolName,
     is_adapter_file,
+    said_by_a_person,
 )
 from campaign.model.phase import (
     Auditing,
@@ -214,6 +215,7 @@ __all__ = [
     "is_adapter_file",
     "judge",
     "offered_hz",
+    "said_by_a_person",
     "scaled",
     "total",
     "total_users",

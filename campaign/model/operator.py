@@ -56,3 +56,8 @@ class OperatorOptions:
     agent: str = "claude-code"
     #: replay: the campaign whose sessions are played again
     recording: str | None = None
+
+
+def said_by_a_person(text: str) -> str:
+    """A message to a session, as whoever is at work reads it."""
+    return f"A person who watches this session says: {text}"

@@ -69,6 +69,8 @@ class ShellService:
 
     def __init__(self, quarters: Quarters) -> None:
         self._quarters = quarters
+        #: which process this is
+        self._life = secrets.token_hex(8)
         self._held: dict[str, _Held] = {}
         self._turns = {True: asyncio.Lock(), False: asyncio.Lock()}
         self._one_shot = OneShot(quarters.workspace, confined=True, lodger=quarters.worker.identity)
@@ -142,7 +144,7 @@ class ShellService:
     @contextmanager
     def _known(self, held: _Held) -> Iterator[str]:
         """By a name that nobody guesses, while it may be used."""
-        name = secrets.token_hex(8)
+        name = f"{self._life}-{secrets.token_hex(8)}"
         self._held[name] = held
         try:
             yield name
@@ -150,10 +152,14 @@ class ShellService:
             del self._held[name]
 
     def _shell(self, request: web.Request) -> _Held:
+        """Raises ToolError: it is over. PortError: it ended with the process before this one."""
+        name = request.match_info["id"]
         try:
-            return self._held[request.match_info["id"]]
+            return self._held[name]
         except KeyError:
-            raise ToolError("the session is over") from None
+            if name.startswith(self._life):
+                raise ToolError("the session is over") from None
+            raise PortError("shell", "its container was started again") from None
 
     def _shells(self, opening: Opening) -> WorkspaceShells:
         quarters = self._quarters

@@ -29,6 +29,7 @@ from campaign.stack.errors import (
 )
 from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
 from campaign.stack.prometheus import wait_for_samples
+from campaign.stack.record import RECORD_NAME
 from campaign.stack.together import together
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 
 #: the slowest is a load generator on a busy machine
 _READY_TIMEOUT_S = 90.0
-#: starts that are computed from an age differ a little
-_SAME_S = 0.4
 _POLL_S = 0.2
 _RULES = "campaign.rules.yaml"
 _TARGETS = "ratchet.json"
@@ -91,13 +90,14 @@ class ComposeStack:
         """See `ProcessStack.__aenter__`: the services run already, and are told what to do."""
         self._watch = self._watching()
         try:
-            self._open.enter_context(alone(self._places.runs / "stack.lock"))
+            self._open.enter_context(alone(self._places.stack_lock))
             self._addresses = await self._take_over()
         except BaseException:
             await asyncio.shield(self.stop())
             raise
         for name in _NAMES:
             self._watch.begin(name)
+        self._watch.begin_beside()
 
     async def stop(self) -> None:
         """Nothing of this campaign goes on: no app runs, no load; the services stay up."""
@@ -115,16 +115,14 @@ class ComposeStack:
         return self._watch.events()
 
     async def restart(self, component: ComponentName) -> None:
-        await self._watch.release(component)
-        self._watch.tell(ComponentDown(name=component, reason="a restart was asked for"))
-        await self._renew(component)
-        self._watch.tell(ComponentUp(name=component))
-        self._watch.begin(component)
+        async with self._unwatched(component):
+            self._watch.tell(ComponentDown(name=component, reason="a restart was asked for"))
+            await self._renew(component)
+            self._watch.tell(ComponentUp(name=component))
 
     async def reset_database(self, database: DatabaseSource) -> None:
-        await self._watch.release("postgres")
-        await self._fill(database)
-        self._watch.begin("postgres")
+        async with self._unwatched("postgres"):
+            await self._fill(database)
 
     @asynccontextmanager
     async def copy_of_database(self) -> AsyncIterator[Path]:
@@ -150,12 +148,24 @@ class ComposeStack:
 
     # -- how ------------------------------------------------------------------------------------
 
+    @asynccontextmanager
+    async def _unwatched(self, component: ComponentName) -> AsyncIterator[None]:
+        """Its end is meant. One that does not come back is watched again, and told of."""
+        await self._watch.release(component)
+        try:
+            yield
+        except StackError:
+            self._watch.begin(component)
+            raise
+        self._watch.begin(component)
+
     async def _take_over(self) -> StackAddresses:
         lay_out(self._config.run_dir, self._places)
         began = time.time()
         self._tell_services()
         await together(self._renew("supervisor"), self._renew("loadgen"), self._prepare_database())
         await self._wait_for("prometheus")
+        self._tell_prometheus()
         await self.reload_rules()
         jobs = ["prometheus", *["loadgen"] * self._places.load_workers]
         await wait_for_samples(
@@ -181,11 +191,17 @@ class ComposeStack:
             loadgen_config(config.loadgen, places, token=self._services.loadgen.token),
         )
         self._install_rules()
-        targets = []
-        if config.daemon_port is not None:
-            host = own_address(_host(places.prometheus_url))
-            targets.append({"targets": [f"{host}:{config.daemon_port}"]})
-        write_json(places.generated / _TARGETS, targets)
+
+    def _tell_prometheus(self) -> None:
+        """Where we are as it sees us; while it is not there, it has no name."""
+        targets, port = [], self._config.daemon_port
+        if port is not None:
+            try:
+                host = own_address(_host(self._places.prometheus_url))
+            except OSError as error:
+                raise ComponentFailedError("prometheus", f"has no address: {error}") from error
+            targets.append({"targets": [f"{host}:{port}"]})
+        write_json(self._places.generated / _TARGETS, targets)
 
     def _install_rules(self) -> None:
         """One file: what is written here is read by Prometheus at any moment."""
@@ -194,28 +210,37 @@ class ComposeStack:
 
     async def _prepare_database(self) -> None:
         await self._database.wait_until_ready(timeout_s=_READY_TIMEOUT_S)
-        run, record = self._config.run_dir.name, self._config.run_dir / "stack.json"
-        if await self._database.owner() == run:
-            return
-        if await self._database.keeps(run):
+        # Of a campaign that was killed: it would replace the database in the middle of this one.
+        self._database.withdraw()
+        run, is_whole = self._config.run_dir.name, self._record.exists()
+        is_served = await self._database.owner() == run
+        if not is_whole:
+            await self._fill(self._config.database)
+        elif not is_served and await self._database.keeps(run):
             await self._database.serve(run, "kept")
-        elif record.exists():
+        elif not is_served:
             raise StackError(
                 f"the database of {run} is gone: other campaigns were played since",
                 hint="replay one of its trials from its snapshot: ratchet replay",
             )
-        else:
-            await self._fill(self._config.database)
-        record.write_text(json.dumps({"stack": "compose"}) + "\n")
 
     async def _fill(self, database: DatabaseSource) -> None:
+        """Without the record, what is served may be half of it: a kill falls anywhere."""
+        self._record.unlink(missing_ok=True)
         run = self._config.run_dir.name
-        if isinstance(database, Path):
-            raise StackError(f"{database}: a folder cannot be taken for a database here")
-        if isinstance(database, StoredSnapshot):
-            await self._database.install(run, database.store, database.name)
-            return
-        await self._templates.install(run, database)
+        match database:
+            case Path():
+                raise StackError(f"{database}: a folder cannot be taken for a database here")
+            case StoredSnapshot():
+                await self._database.install(run, database.store, database.name)
+            case _:
+                await self._templates.install(run, database)
+        self._record.write_text(json.dumps({"stack": "compose"}) + "\n")
+
+    @property
+    def _record(self) -> Path:
+        """There when the campaign's database is whole; see `campaign.runs.RunFolder`."""
+        return self._config.run_dir / RECORD_NAME
 
     async def _renew(self, name: ComponentName) -> None:
         """End it and wait for the one that comes after it."""
@@ -232,7 +257,7 @@ class ComposeStack:
             async with asyncio.timeout(_READY_TIMEOUT_S):
                 while True:
                     look = await service.look()
-                    if isinstance(look, Alive) and not _is(look, other_than):
+                    if isinstance(look, Alive) and look.started_at != other_than:
                         return look.started_at
                     await asyncio.sleep(_POLL_S)
         except TimeoutError as error:
@@ -252,15 +277,12 @@ class ComposeStack:
                 "supervisor": services.supervisor.look,
                 "loadgen": services.loadgen.look,
                 "prometheus": services.prometheus.look,
-            }
+            },
+            beside={service.name: service.look for service in services.beside},
         )
 
 
 _NAMES: tuple[ComponentName, ...] = ("postgres", "supervisor", "loadgen", "prometheus")
-
-
-def _is(look: Alive, former: float | None) -> bool:
-    return former is not None and abs(look.started_at - former) < _SAME_S
 
 
 def _host(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
@@ -37,11 +36,15 @@ class HttpService:
     asked: str = ""
     #: what of that answer says when it was started (see `_start`); "": it is as old as its socket
     since: str = ""
+    #: a GET there is refused until it can do its work; "": at once
+    ready: str = ""
 
     async def look(self) -> Look:
         """Whether it is there, and since when."""
         try:
             answer = await self._ask("GET", self.asked)
+            if self.ready and not await self._is_ready():
+                return Silent(reason="is not ready")
             return Alive(started_at=self._age(answer))
         except (aiohttp.ClientConnectorError, FileNotFoundError) as error:
             return Refused(reason=f"is not there: {error}")
@@ -81,6 +84,10 @@ class HttpService:
         ):
             return await answer.json(content_type=None)
 
+    async def _is_ready(self) -> bool:
+        async with self._session() as session, session.get(self.url + self.ready) as answer:
+            return answer.status == HTTPStatus.OK
+
     def _age(self, answer: Any) -> float:
         return self.socket.stat().st_ctime if self.socket else _start(answer, self.since)
 
@@ -103,10 +110,15 @@ def own_address(towards: str) -> str:
 
 
 def _start(answer: Any, since: str) -> float:
-    """`uptime_s` counts back from now; `data.startTime` is a time in Prometheus's answer."""
+    """Of one process always the same: it is told by a clock that was read once.
+
+    `started_at` is what our own say; `data.startTime` is in Prometheus's answer.
+    """
     match since:
-        case "uptime_s":
-            return time.time() - float(answer["uptime_s"])
+        case "never":
+            return 0.0
+        case "started_at":
+            return float(answer["started_at"])
         case "startTime":
             return datetime.fromisoformat(answer["data"]["startTime"]).timestamp()
         case _:
@@ -120,6 +132,8 @@ class Services:
     supervisor: HttpService
     loadgen: HttpService
     prometheus: HttpService
+    #: nothing that is judged rests on them: their end is named, and is no fault
+    beside: tuple[HttpService, ...] = ()
 
 
 def services_at(places: ComposePlaces) -> Services:
@@ -137,7 +151,9 @@ def services_at(places: ComposePlaces) -> Services:
             url=places.loadgen_url,
             token=places.loadgen_token.read_text().strip(),
             asked="/ratchet/status",
-            since="uptime_s",
+            since="started_at",
+            # Without its workers it offers nothing.
+            ready="/ready",
             ending="/ratchet/end",
         ),
         prometheus=HttpService(
@@ -146,5 +162,13 @@ def services_at(places: ComposePlaces) -> Services:
             asked="/api/v1/status/runtimeinfo",
             since="startTime",
             ending="/-/quit",
+        ),
+        beside=(
+            HttpService(name="edge", url=places.edge_url, asked="/status", since="started_at"),
+            HttpService(
+                name="shell", url="http://shell", socket=places.shell_socket, asked="/status"
+            ),
+            # It does not say since when it runs: it is missed when it is away for two looks.
+            HttpService(name="grafana", url=places.grafana_url, asked="/api/health", since="never"),
         ),
     )

@@ -86,6 +86,10 @@ class ServedDatabase:
             maintenance_dsn=f"{by}/postgres?{where}",
         )
 
+    @property
+    def _order(self) -> Path:
+        return self.places.exchange / "order"
+
     async def started_at(self) -> float:
         """Epoch seconds at which the server started; raises what asyncpg does."""
         async with self._asked() as connection:
@@ -162,14 +166,21 @@ class ServedDatabase:
         Raises:
             StackError: it serves something else afterwards.
         """
-        order = self.places.exchange / "order"
-        new = order.with_name(".order.new")
+        new = self._order.with_name(".order.new")
         new.write_text(f"{campaign} {what}\n")
         new.chmod(0o660)
-        new.replace(order)
-        await self.end()
-        if order.exists() or await self.owner() != campaign:
-            raise StackError(f"the database server did not take up the order: {campaign} {what}")
+        new.replace(self._order)
+        try:
+            await self.end()
+            if self._order.exists() or await self.owner() != campaign:
+                problem = f"the database server did not take up the order: {campaign} {what}"
+                raise StackError(problem)
+        finally:
+            self.withdraw()
+
+    def withdraw(self) -> None:
+        """What was ordered and not carried out is not to be, at a start that comes later."""
+        self._order.unlink(missing_ok=True)
 
     async def install(self, campaign: str, store: SnapshotStore, name: str) -> None:
         """Serve what the store holds under that name.

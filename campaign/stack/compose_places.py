@@ -56,6 +56,9 @@ class ComposePlaces:
     load_workers: int = field(default_factory=_load_workers)
     #: the relay to the app
     app_url: str = "http://edge:8000"
+    #: what it says of itself
+    edge_url: str = "http://edge:8001"
+    grafana_url: str = "http://grafana:3000"
 
     @property
     def database_sockets(self) -> Path:
@@ -134,6 +137,11 @@ class ComposePlaces:
     @property
     def runs(self) -> Path:
         return self.root / "var/lib/ratchet/runs"
+
+    @property
+    def stack_lock(self) -> Path:
+        """Held by whoever plays a campaign."""
+        return self.runs / "stack.lock"
 
     @property
     def cache(self) -> Path:

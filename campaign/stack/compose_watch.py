@@ -22,15 +22,13 @@ PERIOD_S = 1.0
 REFUSALS = 2
 #: one that is there but says nothing may only be busy
 PATIENCE_S = 15.0
-#: a start that is computed from an age is no more exact than the answer was quick
-_SAME_START_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alive:
     """It answers."""
 
-    #: epoch seconds
+    #: epoch seconds; of one process always the same number
     started_at: float
 
 
@@ -95,28 +93,44 @@ def _alive(seen: Seen, started_at: float) -> Judged:
     up = ComponentUp(name=seen.name)
     if seen.is_down:
         return Judged(seen=now, events=(up,))
-    is_another = seen.started_at is not None and abs(seen.started_at - started_at) > _SAME_START_S
-    if not is_another:
-        return Judged(seen=replace(now, started_at=seen.started_at or started_at))
+    if seen.started_at in {None, started_at}:
+        return Judged(seen=now)
     down = ComponentDown(name=seen.name, reason="ended, and was started again")
     return Judged(seen=now, events=(down, up))
+
+
+async def _asked(ask: Asking) -> Look:
+    """Whatever goes wrong in asking, it is gone on with: one unwatched could go unnoticed."""
+    try:
+        return await ask()
+    except Exception as error:  # noqa: BLE001 - it is told
+        return Silent(reason=f"cannot be asked: {error!r}")
 
 
 class Watch:
     """Asks each component by a task of its own, and tells one reader what happens to them."""
 
     def __init__(
-        self, asking: Mapping[ComponentName, Asking], *, period_s: float = PERIOD_S
+        self,
+        asking: Mapping[ComponentName, Asking],
+        *,
+        beside: Mapping[str, Asking] | None = None,
+        period_s: float = PERIOD_S,
     ) -> None:
         self._asking = asking
+        self._beside = beside or {}
         self._period_s = period_s
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._queue: asyncio.Queue[ComponentEvent | None] = asyncio.Queue()
 
     def begin(self, name: ComponentName) -> None:
         """Whatever answers now is the one that is watched."""
-        task = asyncio.create_task(self._keep(name), name=f"watch {name}")
-        self._tasks[name] = task
+        self._tasks[name] = self._begun(name, self._asking[name], is_beside=False)
+
+    def begin_beside(self) -> None:
+        """Those that nothing judged rests on. One that was never there is not missed."""
+        for name, ask in self._beside.items():
+            self._tasks[name] = self._begun(name, ask, is_beside=True)
 
     async def release(self, name: ComponentName) -> None:
         """From here on its end is no event."""
@@ -140,12 +154,22 @@ class Watch:
         self._tasks.clear()
         self._queue.put_nowait(None)
 
-    async def _keep(self, name: ComponentName) -> None:
-        clock, ask = asyncio.get_running_loop().time, self._asking[name]
+    def _begun(self, name: str, ask: Asking, *, is_beside: bool) -> asyncio.Task[None]:
+        kept = self._keep(name, ask, is_beside=is_beside)
+        return asyncio.create_task(kept, name=f"watch {name}")
+
+    async def _keep(self, name: str, ask: Asking, *, is_beside: bool) -> None:
+        clock = asyncio.get_running_loop().time
         seen = Seen(name=name)
         while True:
-            judged = judge(seen, await ask(), at=clock())
-            seen = judged.seen
-            for event in judged.events:
-                self.tell(event)
+            look = await _asked(ask)
+            if not is_beside or seen.started_at is not None or isinstance(look, Alive):
+                judged = judge(seen, look, at=clock())
+                seen = judged.seen
+                for event in judged.events:
+                    self.tell(_as_covered(event) if is_beside else event)
             await asyncio.sleep(self._period_s)
+
+
+def _as_covered(event: ComponentEvent) -> ComponentEvent:
+    return replace(event, covered=True) if isinstance(event, ComponentDown) else event

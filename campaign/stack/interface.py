@@ -49,6 +49,8 @@ class ComponentDown:
     log_tail: tuple[str, ...] = ()
     #: True: it will not be started again, it has failed too often
     final: bool = False
+    #: nothing that is judged rests on it
+    covered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

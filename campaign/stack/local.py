@@ -251,7 +251,7 @@ class LocalStack:
         jobs = [
             ScrapeJob(name="prometheus", port=site.ports.prometheus),
             *self._load_jobs(site),
-            ScrapeJob(name="app", port=site.ports.app),
+            ScrapeJob(name="app", port=site.ports.app, is_judged=True),
         ]
         if self._config.daemon_port is not None:
             jobs.append(ScrapeJob(name="ratchet", port=self._config.daemon_port))

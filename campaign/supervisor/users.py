@@ -1,12 +1,16 @@
 """Whom each process of the app runs as where the container is its sandbox: a user of its own.
 
 Without a process namespace a process can outlive the one that started it. So each start gets a
-user that nothing else runs as, and when it has ended, all that is left of that user is ended too.
+user that nothing else runs as, and when it has ended, all that is left of that user is ended too,
+and its files where everybody may write are removed.
 """
 
+import os
 import subprocess
+import sys
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -16,8 +20,37 @@ from campaign.identity import Identity, launcher
 _SWEEPS = 20
 _SWEEP_TIMEOUT_S = 5.0
 
-#: -1 is every process that we may signal, but ourselves: all of one user's.
-_END_ALL = ("/bin/sh", "-c", "kill -9 -1")
+#: Nobody: a number that Debian's policy gives to no user.
+_STRANGER = 65_001
+
+#: -1 is every process that it may signal, but itself: by its effective user, all of that user's.
+#: Its real and saved ones are nobody's, so that none of these can signal it first. Not before it
+#: has no right over us any more.
+_END_ALL = """
+import os, sys
+user, stranger = map(int, sys.argv[1:])
+os.setresuid(stranger, user, stranger)
+try:
+    os.kill(os.getppid(), 0)
+except PermissionError:
+    os.kill(-1, 9)
+"""
+
+_CLEAN_TIMEOUT_S = 60.0
+#: Where everybody may write in a container. Folders of others in which he may not make anything
+#: are not looked into; his own that nobody may enter are opened first.
+_CLEAN = """
+cd /
+me=$(id -u)
+for place in /tmp /dev/shm /dev/mqueue; do
+    [ -d "$place" ] || continue
+    set -- "$place" -mindepth 1 -type d ! -user "$me" ! -perm -o=w -prune -o -user "$me" -prune
+    find "$@" -type d -exec chmod -R u+rwX {} +
+    find "$@" -exec rm -rf -- {} +
+done
+ipcrm --all
+exit 0
+"""
 
 
 class NoUserLeftError(OSError):
@@ -45,11 +78,12 @@ class Users:
         if self._is_shared:
             return
         end_all(identity)
+        remove_files(identity)
         self._free.append(identity)
 
 
 def end_all(identity: Identity) -> None:
-    """Kill every process of that user; blocks for about 10 ms when there is none.
+    """Kill every process of that user, as root; blocks for about 10 ms when there is none.
 
     Raises:
         OSError: some are left, or they are our own.
@@ -59,12 +93,33 @@ def end_all(identity: Identity) -> None:
     for _ in range(_SWEEPS):
         if not _any_of(identity):
             return
-        command = [*launcher(identity), *_END_ALL]
+        whom = (str(identity.uid), str(_STRANGER))
         subprocess.run(
-            command, check=False, capture_output=True, timeout=_SWEEP_TIMEOUT_S, env={}, cwd="/"
+            [sys.executable, "-IS", "-c", _END_ALL, *whom],
+            check=False,
+            capture_output=True,
+            timeout=_SWEEP_TIMEOUT_S,
+            env={},
+            cwd="/",
         )
     if _any_of(identity):
         raise OSError(f"processes of {identity.user} cannot be ended")
+
+
+def remove_files(identity: Identity) -> None:
+    """Of what that user left outside of its own folders nothing is found by the next one.
+
+    It runs as that user, none of whose processes may be there; what takes too long is left.
+    """
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            [*launcher(identity), "/bin/sh", "-c", _CLEAN],
+            check=False,
+            capture_output=True,
+            timeout=_CLEAN_TIMEOUT_S,
+            env={"PATH": os.defpath},
+            cwd="/",
+        )
 
 
 def _any_of(identity: Identity) -> bool:

@@ -47,11 +47,6 @@ class Briefing:
     ticket: str
 
 
-def said_by_a_person(text: str) -> str:
-    """A message of `Session.messages`, as whoever is at work reads it."""
-    return f"A person who watches this session says: {text}"
-
-
 class Session(Protocol):
     """What a driver has."""
 

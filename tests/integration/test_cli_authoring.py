@@ -49,7 +49,7 @@ def test_a_schema_is_printed_or_all_are_written(tmp_path: Path) -> None:
     assert json.loads(ratchet("profiles", "schema", "target").stdout)["title"] == "TargetFile"
     ratchet("profiles", "schema", "--into", tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {
-        f"{name}.schema.json" for name in (*SCHEMAS, "trace")
+        f"{name}.schema.json" for name in (*SCHEMAS, "trace", "webhook")
     }
 
 

@@ -102,6 +102,28 @@ def test_a_copy_takes_the_place_of_what_was_served(server: Server) -> None:
     assert not (server.volume / "kept").exists()
 
 
+def test_a_copy_that_is_gone_changes_nothing(server: Server) -> None:
+    """Else the server would never start again."""
+    server.cluster(server.volume / "pgdata", "old")
+    server.order("one copy")
+    assert server.start() == 0
+    assert server.served == "old"
+    assert not (server.exchange / "order").exists()
+
+
+def test_an_order_that_is_withdrawn_while_it_is_copied_changes_nothing(server: Server) -> None:
+    """What was ordered is removed after its order, so that a part of it may have been copied."""
+    server.cluster(server.volume / "pgdata", "old")
+    server.cluster(server.exchange / "copy", "first")
+    server.order("one copy")
+    copying = server.root / "bin" / "cp"
+    copying.write_text(f'#!/bin/sh\n{shutil.which("cp")} "$@"\nrm {server.exchange / "order"}\n')
+    assert server.start() == 0
+    assert server.served == "old"
+    assert not (server.volume / "owner").exists()
+    assert not (server.volume / "coming").exists()
+
+
 def test_another_campaigns_database_is_put_aside_and_can_be_had_again(server: Server) -> None:
     test_a_copy_takes_the_place_of_what_was_served(server)
     server.order("two fresh")

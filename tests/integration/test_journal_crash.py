@@ -9,8 +9,9 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from campaign.adapters.journal import open_journal, open_reader, run_holder
+from campaign.adapters.journal import open_journal, open_reader
 from campaign.model import ComponentUp
+from campaign.run_holder import run_holder
 
 _KILLS = 20
 

@@ -26,7 +26,6 @@ from campaign.adapters.journal import (
     UnwritableEventError,
     open_journal,
     open_reader,
-    run_holder,
     schema,
 )
 from campaign.adapters.journal.chain import GENESIS, Head, link, verify
@@ -34,6 +33,7 @@ from campaign.adapters.journal.place import SqlitePlace, writing_engine
 from campaign.adapters.journal.table import events
 from campaign.model import ComponentUp, Evaluated, Event, Sample, StopRequested
 from campaign.ports import Journal
+from campaign.run_holder import run_holder
 
 
 def _events(count: int) -> list[Event]:

@@ -31,7 +31,7 @@ class FakeGenerator:
             "load_id": self.load["id"],
             "dimensions": self.load["dimensions"],
             "users": sum(dimension["users"] for dimension in self.load["dimensions"]),
-            "uptime_s": 3.5,
+            "started_at": 3.5,
             "pid": 7,
         }
 

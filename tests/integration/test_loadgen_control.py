@@ -1,5 +1,6 @@
 """The control routes, Locust's own page, and the end."""
 
+import time
 import urllib.error
 from typing import Any
 
@@ -29,6 +30,11 @@ def test_only_the_token_opens_the_controls(generator: Generator) -> None:
     load = {"id": "x", "dimensions": []}
     assert refusal(generator, "/ratchet/load", put=load, token=None).code == 401
     assert "loadgen_cpu_ratio" in generator.ask("/metrics", token=None)
+
+
+def test_it_says_since_when_it_runs_and_always_the_same(generator: Generator) -> None:
+    first, second = generator.status(), generator.status()
+    assert first["started_at"] == second["started_at"] <= time.time()
 
 
 def test_locusts_own_page_shows_our_users_and_requests(

@@ -44,7 +44,7 @@ class FakeMaster:
             "load_id": None,
             "dimensions": [],
             "users": 0,
-            "uptime_s": 1.0,
+            "started_at": 1.0,
             "pid": 1,
         }
         if self.workers is not None:

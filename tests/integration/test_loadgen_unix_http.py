@@ -11,6 +11,10 @@ import gevent
 import pytest
 from geventhttpclient.response import HTTPParseError
 
+from loadgen.calls import StreamCall
+from loadgen.exchange import Exchange
+from loadgen.http_client import LONGEST_BYTES, EndlessAnswerError
+from loadgen.metrics import ErrorKind
 from loadgen.unix_http import ConnectionLostError, UnixHttpClient
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: app\r\n\r\n"
@@ -56,7 +60,7 @@ class Server:
         for acts in script:
             connection, _ = self._listener.accept()
             self.connections += 1
-            with connection, contextlib.suppress(BrokenPipeError):
+            with connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 for act in acts:
                     act(connection)
         self._listener.close()
@@ -151,6 +155,46 @@ def test_what_is_not_http_is_refused(path: Path) -> None:
     with pytest.raises(HTTPParseError):
         body(client)
     server.finished()
+
+
+def endless(head: bytes, piece: bytes) -> Act:
+    """As fast as it is read, until whoever reads has had enough."""
+
+    def act(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        connection.sendall(head)
+        for _ in range(2 * LONGEST_BYTES // len(piece)):
+            connection.sendall(piece)
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", bytes(65_536)),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 2_000),
+    ],
+    ids=["body", "interim answers"],
+)
+def test_an_answer_without_an_end_is_not_waited_for(path: Path, head: bytes, piece: bytes) -> None:
+    server, client = Server(path, [endless(head, piece)]), UnixHttpClient(str(path))
+    with pytest.raises(EndlessAnswerError):
+        body(client)
+    server.finished()
+
+
+def test_a_stream_without_an_end_is_a_wrong_answer(path: Path) -> None:
+    """Of an event that never ends no piece could be forgotten."""
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndata: "
+    server, client = Server(path, [endless(head, b"x" * 65_536)]), UnixHttpClient(str(path))
+    call = StreamCall(
+        method="GET", wire=REQUEST, accept=lambda _events: None, first="token", limit_s=10.0
+    )
+    outcome = Exchange(client, timeout_s=10.0).perform(call, on_first=lambda _s: None)
+    server.finished()
+    assert outcome.error is ErrorKind.INVALID
+    assert outcome.size_bytes < LONGEST_BYTES / 2
 
 
 def test_nobody_there_is_an_error_that_says_where(path: Path) -> None:

@@ -90,7 +90,8 @@ async def test_the_newest_evaluation_of_each_invariant_is_taken(
         Sample(invariant="errors", value=0.25, samples=8, offered=10, measured_at=11.5),
     )
     assert seen.generator == GeneratorHealth(lag_s=0.01, cpu_ratio=0.3)
-    assert prometheus.asked == {"route": "/api/v1/query", "query": '{__name__=~"ratchet:.*"}[5s]'}
+    asked = '{__name__=~"ratchet:.*",job!="app"}[5s]'
+    assert prometheus.asked == {"route": "/api/v1/query", "query": asked}
 
 
 async def test_an_older_value_never_stands_in_for_one_that_is_not_there(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -124,7 +124,9 @@ async def test_a_client_that_is_gone_takes_its_shell_along(served: Served) -> No
 
     async def session() -> None:
         async with served.shells.open() as shell:
-            await shell.run(f"sleep {word} &", timeout_s=PATIENT_S)
+            # Until then it is a copy of the shell, by another name.
+            named = "until [ $(cat /proc/$!/comm) = sleep ]; do :; done"
+            await shell.run(f"sleep {word} & {named}", timeout_s=PATIENT_S)
             begun.set()
             await asyncio.Event().wait()
 
@@ -228,6 +230,14 @@ async def test_a_service_that_is_not_there_is_the_harnesss_fault(tmp_path: Path)
             pass
     with pytest.raises(PortError, match="shell: its container does not answer"):
         await RemoteSandbox(socket=tmp_path / "none").run(("true",))
+
+
+async def test_a_service_that_was_started_again_is_the_harnesss_fault(served: Served) -> None:
+    """It has no shell of its former life, and that is not what the operator did."""
+    async with served.shells.open() as shell:
+        former = replace(shell, id=f"{secrets.token_hex(8)}-{secrets.token_hex(8)}")
+        with pytest.raises(PortError, match="shell: its container was started again"):
+            await former.run("true", timeout_s=PATIENT_S)
 
 
 async def test_the_work_tree_is_filled_and_emptied_whatever_its_owner_did_to_it(

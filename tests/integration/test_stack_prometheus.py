@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from campaign.identity import PROMETHEUS_USER, identity_for
 from campaign.stack.errors import BadRulesError, ComponentFailedError
@@ -18,7 +21,7 @@ from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
 _RULES = """\
@@ -28,6 +31,13 @@ groups:
     rules:
       - record: ratchet:targets_up
         expr: sum(up)
+"""
+
+_SPOOF = """\
+honest_total 1
+ratchet:generator_lag_seconds 9
+loadgen_cpu_ratio 9
+ALERTS{alertname="InvariantViolated"} 9
 """
 
 
@@ -72,6 +82,45 @@ async def test_it_scrapes_and_judges_rules_each_second(
         await service.stop()
 
 
+async def test_the_app_does_not_speak_in_our_names(
+    server: PrometheusServer, tmp_path: Path
+) -> None:
+    """The same page twice: of the app, and of somebody who is believed."""
+    async with _page(_SPOOF) as port:
+        jobs = (
+            ScrapeJob(name="app", port=port, is_judged=True),
+            ScrapeJob(name="believed", port=port),
+        )
+        server = replace(server, jobs=jobs)
+        await server.configure()
+        service = Service(server.service(log_file=tmp_path / "prometheus.log"))
+        await service.start()
+        try:
+            await server.wait_for_samples({"app", "believed"}, since=0)
+            await _wait_for(server, "count(honest_total) == 2")
+            for name in ("ratchet:generator_lag_seconds", "loadgen_cpu_ratio", "ALERTS"):
+                assert await _query(server, f"{name}{{job='believed'}}") == ["9"]
+                assert await _query(server, f"{name}{{job='app'}}") == []
+        finally:
+            await service.stop()
+
+
+async def test_an_app_that_tells_without_end_is_not_listened_to(
+    server: PrometheusServer, tmp_path: Path
+) -> None:
+    page = "".join(f'honest_total{{n="{n}"}} 1\n' for n in range(5001))
+    async with _page(page) as port:
+        server = replace(server, jobs=(ScrapeJob(name="app", port=port, is_judged=True),))
+        await server.configure()
+        service = Service(server.service(log_file=tmp_path / "prometheus.log"))
+        await service.start()
+        try:
+            await _wait_for(server, "up{job='app'} == 0")
+            assert await _query(server, "honest_total") == []
+        finally:
+            await service.stop()
+
+
 async def test_rules_that_promtool_refuses_are_named_by_file(
     server: PrometheusServer, tmp_path: Path
 ) -> None:
@@ -98,6 +147,18 @@ async def test_a_port_that_is_taken_is_told_from_other_failures(
         assert any("address already in use" in line for line in caught.value.log_tail)
     finally:
         await first.stop()
+
+
+@asynccontextmanager
+async def _page(text: str) -> AsyncIterator[int]:
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(text=text)
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    async with TestServer(app, host="127.0.0.1") as exporter:
+        assert exporter.port is not None
+        yield exporter.port
 
 
 async def _never() -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
+import signal
 import stat
 import subprocess
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -72,6 +75,23 @@ async def test_each_process_is_another_users_and_the_old_one_leaves_nothing(
     assert processes_of(spare) == []
 
 
+async def test_the_old_one_leaves_no_files_where_everybody_may_write(
+    spare: tuple[Identity, ...],
+) -> None:
+    assert spare
+    folder = Path("/tmp") / secrets.token_hex(8)  # noqa: S108 - where an app may leave something
+    async with contained() as stage:
+        assert (await stage.deploy_app("first", healthy("1"))).ok
+        await stage.run_inside(f"result = os.makedirs({f'{folder}/in'!r}, 0o700)")
+        assert folder.exists()
+        assert (await stage.deploy_app("second", healthy("2"))).ok
+
+        async def gone() -> bool:
+            return not folder.exists()
+
+        await until(gone, what="what the first one left is removed")
+
+
 async def test_the_app_has_no_way_up_and_no_way_to_the_supervisor(
     spare: tuple[Identity, ...],
 ) -> None:
@@ -120,6 +140,34 @@ def test_a_user_that_forks_faster_than_it_is_counted_is_ended(spare: tuple[Ident
     finally:
         child.kill()
         child.wait()
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_user_that_signals_whoever_comes_to_end_it_is_ended(
+    spare: tuple[Identity, ...], sent: signal.Signals
+) -> None:
+    script = f"""
+import os
+print("begun", flush=True)
+while True:
+    try:
+        os.kill(-1, {sent})
+    except OSError:
+        pass
+"""
+    child = subprocess.Popen(
+        [*launcher(spare[0]), "/usr/bin/env", "python3", "-IS", "-c", script],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"begun\n"
+        end_all(spare[0])
+        assert processes_of(spare) == []
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def test_our_own_processes_are_never_ended() -> None:

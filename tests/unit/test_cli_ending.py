@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from campaign.cli.ending import EXIT_AWAY, EXIT_HARNESS, EXIT_STOPPED, exit_code, say_end
+from campaign.cli.ending import exit_code, say_end
+from campaign.cli.exit_codes import EXIT_AWAY, EXIT_HARNESS, EXIT_STOPPED
 from campaign.machine import Campaign
 from campaign.model import Resumed, SessionOutcome, StackFailed, StopRequested
 from campaign.runs import RunFolder

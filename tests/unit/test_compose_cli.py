@@ -1,17 +1,22 @@
-"""`--stack compose`, and what `docker compose up` decides by itself."""
+"""`--stack compose`: the same command, in a container."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from campaign.cli.app import app
 from campaign.cli.containers import redirect
-from campaign.cli.up import choose_operator, order_of
 from campaign.errors import UsageError
 
 PROJECT = Path("/srv/ratchet/docker-compose.yml")
-BASE = ("docker", "compose", "--file", str(PROJECT), "run", "--rm")
+BASE = ("docker", "compose", "--file", str(PROJECT), "run", "--rm", "--name", "ratchet-campaign")
 
 
 def test_the_same_command_is_run_in_the_container() -> None:
@@ -40,32 +45,41 @@ def test_what_the_container_does_not_have_is_refused(words: list[str]) -> None:
         redirect(["run", "--stack", "compose", *words], project=PROJECT)
 
 
-def test_without_a_key_the_reference_operator_works_and_it_is_said_why() -> None:
-    chosen = choose_operator(None, has_key=False)
-    assert chosen.operator == "reference"
-    assert "no API key" in chosen.why
+def test_only_a_command_line_goes_into_a_container() -> None:
+    """Whoever asks for it in a process of his own would be replaced by docker."""
+    told = CliRunner().invoke(app, ["run", "--stack", "compose"])
+    assert isinstance(told.exception, UsageError)
 
 
-def test_with_a_key_claude_works_and_it_is_said_why() -> None:
-    chosen = choose_operator(None, has_key=True)
-    assert chosen.operator == "claude"
-    assert "there is an API key" in chosen.why
+#: `run` goes on until `kill` tells its name a signal, as a container does; it ends with 7
+DOCKER = """#!/bin/sh
+case "$1" in
+compose) echo "$@" > "$PLACE/asked"; while [ ! -e "$PLACE/told" ]; do sleep 0.02; done; exit 7;;
+kill) echo "$@" > "$PLACE/told";;
+esac
+"""
 
 
-def test_who_is_named_works() -> None:
-    assert choose_operator("history", has_key=True).operator == "history"
-
-
-def test_only_what_was_said_is_ordered() -> None:
-    assert order_of("reference", profiles="", seed="") == {"operator": "reference"}
-    asked = order_of("none", profiles="missing_index, pool_exhaustion", seed="4")
-    assert asked == {
-        "operator": "none",
-        "profiles": ["missing_index", "pool_exhaustion"],
-        "seed": 4,
-    }
-
-
-def test_a_seed_that_is_no_number_is_refused() -> None:
-    with pytest.raises(UsageError, match="RATCHET_SEED=x"):
-        order_of("reference", profiles="", seed="x")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_the_command_ends_the_campaign_in_the_container(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = subprocess.Popen(
+        [sys.executable, "-m", "campaign", "trial", "missing_index", "--stack", "compose"],
+        env={**os.environ, "PATH": path, "PLACE": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        while not (tmp_path / "asked").exists():
+            assert command.poll() is None
+        command.send_signal(number)
+        assert command.wait(timeout=30) == 7
+    finally:
+        command.kill()
+    asked = (tmp_path / "asked").read_text().split()
+    name = asked[asked.index("--name") + 1]
+    assert (tmp_path / "told").read_text().split() == ["kill", "--signal", number.name, name]

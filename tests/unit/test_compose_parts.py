@@ -6,6 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
@@ -15,7 +16,12 @@ from campaign.stack.compose_parts import loadgen_config, supervisor_config, writ
 from campaign.stack.compose_places import ComposePlaces, is_compose
 from campaign.stack.compose_setup import folders, set_up
 from campaign.stack.errors import StackError
-from campaign.stack.prometheus import SCRAPE_INTERVAL, SCRAPE_TIMEOUT
+from campaign.stack.prometheus import (
+    SCRAPE_INTERVAL,
+    SCRAPE_TIMEOUT,
+    ScrapeJob,
+    configuration,
+)
 from campaign.supervisor import load_config
 from loadgen.config import Config
 
@@ -63,6 +69,15 @@ def test_prometheus_scrapes_as_often_as_on_the_local_stack() -> None:
     assert config["global"]["scrape_timeout"] == SCRAPE_TIMEOUT
     jobs = {job["job_name"] for job in config["scrape_configs"]}
     assert jobs >= {"prometheus", "loadgen", "loadgen-master", "app", "ratchet"}
+
+
+def test_prometheus_takes_no_more_from_the_app_than_on_the_local_stack() -> None:
+    told: Any = configuration([ScrapeJob(name="app", port=8000, is_judged=True)], ())
+    (local,) = told["scrape_configs"]
+    config = YAML(typ="safe").load(PROMETHEUS.read_text())
+    (app,) = (job for job in config["scrape_configs"] if job["job_name"] == "app")
+    for bound in ("sample_limit", "body_size_limit", "metric_relabel_configs"):
+        assert app[bound] == local[bound]
 
 
 def test_a_file_is_never_seen_half_written(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -29,7 +31,8 @@ from campaign.stack import (
 )
 from campaign.stack.compose_asking import HttpService, Services
 from campaign.stack.compose_database import Order, ServedDatabase
-from campaign.stack.compose_watch import Alive, Look
+from campaign.stack.compose_watch import Alive, Look, Refused
+from campaign.stack.errors import ComponentFailedError
 from campaign.stack.snapshots import SnapshotStore
 
 RULES = "groups: []\n"
@@ -181,6 +184,29 @@ async def test_the_services_are_told_and_started_anew(places: ComposePlaces, wor
         assert stack.addresses.app_socket == places.app_socket
 
 
+async def test_a_prometheus_that_comes_up_late_is_waited_for(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that does not run has no name either."""
+    looks: list[Look] = [Refused(reason="is not there"), Alive(started_at=100.0)]
+
+    async def look(service: FakeService) -> Look:
+        if service.name != "prometheus":
+            return Alive(started_at=world.started[service.name])
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+    def resolve(_name: str) -> str:
+        if len(looks) > 1:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return "10.0.0.7"
+
+    monkeypatch.setattr(FakeService, "look", look)
+    monkeypatch.setattr("campaign.stack.compose.own_address", resolve)
+    async with stack_of(places, world, config_of(places, "one")):
+        told = json.loads((places.generated / "ratchet.json").read_text())
+        assert told == [{"targets": ["10.0.0.7:8390"]}]
+
+
 async def test_what_other_containers_see_of_a_run_is_on_their_volumes(
     places: ComposePlaces, world: World
 ) -> None:
@@ -226,6 +252,57 @@ async def test_a_campaign_whose_database_is_gone_is_not_given_another(
         await stack_of(places, world, config_of(places, "one")).start()
 
 
+async def test_one_that_was_killed_while_its_database_was_made_gets_it_anew(
+    places: ComposePlaces, world: World
+) -> None:
+    """It is served as this campaign's from its first moment, when it is empty."""
+    world.owner = "one"
+    async with stack_of(places, world, config_of(places, "one")):
+        assert "install one trial-1 of snapshots.db" in world.asked
+
+
+async def test_one_that_was_killed_while_it_was_reset_gets_it_anew(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def killed(_database: object, campaign: str, *_snapshot: object) -> None:
+        world.owner = campaign
+        raise KeyboardInterrupt
+
+    config = config_of(places, "one")
+    async with stack_of(places, world, config) as stack:
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeDatabase, "install", killed)
+            with pytest.raises(KeyboardInterrupt):
+                await stack.reset_database(config.database)
+    world.asked.clear()
+    async with stack_of(places, world, config):
+        assert "install one trial-1 of snapshots.db" in world.asked
+
+
+async def test_what_a_killed_campaign_has_ordered_is_not_carried_out(
+    places: ComposePlaces, world: World
+) -> None:
+    """Else its database would be served at the next start of the server, whoever plays then."""
+    (places.exchange / "order").write_text("another fresh\n")
+    async with stack_of(places, world, config_of(places, "one")):
+        assert not (places.exchange / "order").exists()
+
+
+async def test_what_is_not_taken_up_is_withdrawn(places: ComposePlaces) -> None:
+    ordered: list[str] = []
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Stuck(ServedDatabase):
+        async def end(self) -> None:
+            ordered.append((self.places.exchange / "order").read_text())
+            raise ComponentFailedError("postgres", "does not end when it is told to")
+
+    with pytest.raises(ComponentFailedError):
+        await Stuck(places=places).serve("one", "fresh")
+    assert ordered == ["one fresh\n"]
+    assert list(places.exchange.iterdir()) == []
+
+
 async def test_one_campaign_at_a_time_has_the_stack(places: ComposePlaces, world: World) -> None:
     async with stack_of(places, world, config_of(places, "one")):
         world.asked.clear()
@@ -262,6 +339,29 @@ async def test_a_restart_is_told_of(places: ComposePlaces, world: World) -> None
             name="loadgen", reason="a restart was asked for"
         )
         assert await anext(events) == ComponentUp(name="loadgen")
+
+
+async def test_one_that_does_not_come_back_is_watched_again(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def refuse(_service: FakeService) -> None:
+        raise ComponentFailedError("loadgen", "does not end")
+
+    async def look(service: FakeService) -> Look:
+        if service.name == "loadgen":
+            asked.set()
+        return Alive(started_at=world.started[service.name])
+
+    monkeypatch.setattr(FakeService, "look", look)
+    async with stack_of(places, world, config_of(places, "one")) as stack:
+        with monkeypatch.context() as patch:
+            patch.setattr(FakeService, "end", refuse)
+            with pytest.raises(ComponentFailedError):
+                await stack.restart("loadgen")
+        asked.clear()
+        await asyncio.wait_for(asked.wait(), timeout=10)
 
 
 async def test_a_template_is_made_once(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+
+import pytest
 
 from campaign.stack.compose_watch import (
     PATIENCE_S,
@@ -56,18 +58,9 @@ def test_another_start_is_an_end_and_a_return_though_nobody_saw_it_gone() -> Non
     ]
 
 
-def test_a_start_that_is_told_less_exactly_is_the_same_start() -> None:
-    ages: list[tuple[float, Look]] = [
-        (float(at), Alive(started_at=1_000.0 + at * 0.9)) for at in range(3)
-    ]
-    assert events_of(ages) == []
-
-
-def test_one_that_drifts_is_compared_with_what_was_first_seen() -> None:
-    drifting: list[tuple[float, Look]] = [
-        (float(at), Alive(started_at=1_000.0 + at)) for at in range(6)
-    ]
-    assert [type(event) for event in events_of(drifting)] == [ComponentDown, ComponentUp]
+def test_one_that_ends_right_after_its_start_is_told_of_too() -> None:
+    told = events_of([(0.0, HERE), (1.0, Alive(started_at=1_000.8))])
+    assert [type(event) for event in told] == [ComponentDown, ComponentUp]
 
 
 def test_one_that_is_only_busy_is_waited_for() -> None:
@@ -101,6 +94,20 @@ async def test_a_watch_tells_its_reader_and_ends_with_it() -> None:
     assert [type(event) for event in told] == [ComponentDown, ComponentUp]
 
 
+async def test_one_that_cannot_even_be_asked_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("campaign.stack.compose_watch.PATIENCE_S", 0.0)
+
+    async def ask() -> Look:
+        raise PermissionError(13, "Permission denied")
+
+    watch = Watch({"supervisor": ask}, period_s=0.0)
+    watch.begin("supervisor")
+    down = await anext(watch.events())
+    await watch.close()
+    assert isinstance(down, ComponentDown)
+    assert "Permission denied" in down.reason
+
+
 async def test_one_that_was_released_is_not_told_of() -> None:
     asked = asyncio.Event()
 
@@ -114,3 +121,39 @@ async def test_one_that_was_released_is_not_told_of() -> None:
     await watch.release("loadgen")
     await watch.close()
     assert [event async for event in watch.events()] == []
+
+
+async def test_the_end_of_one_beside_is_named_and_is_covered() -> None:
+    looks: list[Look] = [HERE, Alive(started_at=1_060.0)]
+
+    async def ask() -> Look:
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+    watch = Watch({}, beside={"edge": ask}, period_s=0.0)
+    watch.begin_beside()
+    told = [event async for event in _until_up(watch)]
+    assert told == [
+        ComponentDown(name="edge", reason="ended, and was started again", covered=True),
+        ComponentUp(name="edge"),
+    ]
+
+
+async def test_one_beside_that_was_never_there_is_not_missed() -> None:
+    """A cluster may have no Grafana."""
+    looks: list[Look] = [GONE, GONE, GONE, HERE, GONE, GONE, HERE]
+
+    async def ask() -> Look:
+        return looks.pop(0) if len(looks) > 1 else looks[0]
+
+    watch = Watch({}, beside={"grafana": ask}, period_s=0.0)
+    watch.begin_beside()
+    told = [event async for event in _until_up(watch)]
+    assert len(looks) == 1
+    assert [type(event) for event in told] == [ComponentDown, ComponentUp]
+
+
+async def _until_up(watch: Watch) -> AsyncIterator[ComponentEvent]:
+    async for event in watch.events():
+        yield event
+        if isinstance(event, ComponentUp):
+            await watch.close()

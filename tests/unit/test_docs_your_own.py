@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from loadgen.backlog import Arrival
 from loadgen.calls import Call
 from loadgen.clients import load_clients
 from loadgen.dice import Dice
-from tests.docs_kit import DOCS, write_own_app
+from tests.docs_kit import write_own_app
 
 
 @pytest.fixture
@@ -56,10 +55,3 @@ def test_its_fix_leaves_an_app_that_compiles(folder: Path) -> None:
     environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(app.parent)}
     subprocess.run(["git", "apply", str(fix)], cwd=app, env=environment, check=True)
     compile((app / "main.py").read_text(), "main.py", "exec")
-
-
-@pytest.mark.parametrize("page", ["your-own-app.md", "your-own-profile.md"])
-def test_links_lead_somewhere(page: str) -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", (DOCS / page).read_text())
-    assert links
-    assert [link for link in links if not (DOCS / link).exists()] == []

@@ -87,6 +87,7 @@ def test_these_are_all_the_roads_there_are() -> None:
         ("prometheus", "loadgen-worker", 8089),
         ("prometheus", "campaign", 8390),
         ("campaign", "edge", 8000),
+        ("campaign", "edge", 8001),
         ("campaign", "loadgen-master", 8089),
         ("campaign", "prometheus", 9090),
         ("grafana", "prometheus", 9090),

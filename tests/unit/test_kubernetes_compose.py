@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from campaign.cli.up import TOLD
+from campaign.cli.variables import variable_of
 from tests.kubernetes_kit import (
     MANIFESTS,
     ROOT,
@@ -56,7 +58,7 @@ WORKER = [
 ]
 #: what is played the job's container says, and nothing is published
 NOT_THERE = {
-    "campaign": {f"RATCHET_{what}" for what in ("OPERATOR", "PROFILES", "LADDER", "SEED")}
+    "campaign": set(map(variable_of, TOLD))
     | {f"RATCHET_{page}_PORT" for page in ("PAGE", "GRAFANA", "PROMETHEUS", "LOCUST")}
     | {"ANTHROPIC_BASE_URL"},
     # a file (volume `given`)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from campaign.cli.profiles import app
+from campaign.cli import profiles_page as command
 from campaign.model import LoadDimension
 from campaign.orders import read_catalogue
 from campaign.testing import CALIBRATION
@@ -30,6 +31,10 @@ from campaign.verification.document import profiles_page
 PAGE = Path(__file__).parents[2] / "docs" / "profiles.md"
 CATALOGUE = read_catalogue()
 MISSING_INDEX = CATALOGUE.profile("missing_index")
+
+app = typer.Typer()
+command.register(app)
+app.command("other")(lambda: None)
 
 
 def measured(*, broken: bool) -> Measured:

@@ -10,10 +10,10 @@ import pytest
 from campaign.adapters.journal import run_lock
 from campaign.errors import BusyError, NotFoundError, UsageError
 from campaign.identity import Identity
+from campaign.journal_url import keep_journal_at
 from campaign.runs import (
     RunFolder,
     find_run,
-    keep_journal_at,
     list_runs,
     new_name,
     new_run,

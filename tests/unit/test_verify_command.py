@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from campaign.cli import verify as command
-from campaign.cli.profiles import app
 from campaign.machine import Campaign
 from campaign.orders import Order
 from campaign.player import Performance
@@ -21,6 +21,10 @@ from chaos_profiles import Catalogue
 from tests.verification_kit import Lab, make_catalogue, make_spec
 
 Verify = Callable[..., Result]
+
+app = typer.Typer()
+command.register(app)
+app.command("other")(lambda: None)
 
 
 class FakeHost:

@@ -9,32 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from campaign.identity import Identity, launcher
-from campaign.supervisor.users import end_all
+from campaign.identity import Identity
+from campaign.supervisor.users import end_all, remove_files
 
 _PROC = Path("/proc")
-_CLEAN_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 30.0
 _PAUSE_S = 0.2
-
-#: Where everybody may write in a container. Folders that nobody may enter are opened first.
-_CLEAN = """
-cd /
-for place in /tmp /dev/shm /dev/mqueue; do
-    [ -d "$place" ] || continue
-    find "$place" -mindepth 1 -maxdepth 1 -user "$(id -u)" -type d -exec chmod -R u+rwX {} +
-    find "$place" -mindepth 1 -user "$(id -u)" -delete
-done
-ipcrm --all
-exit 0
-"""
 
 
 class Lodger:
@@ -90,16 +75,7 @@ class Lodger:
 
     def _clear(self) -> None:
         self._end_all()
-        command = [*launcher(self.identity), "/bin/sh", "-c", _CLEAN]
-        with suppress(subprocess.TimeoutExpired):
-            subprocess.run(
-                command,
-                check=False,
-                capture_output=True,
-                timeout=_CLEAN_TIMEOUT_S,
-                env={"PATH": os.defpath},
-                cwd="/",
-            )
+        remove_files(self.identity)
 
 
 def _user_of(folder: Path) -> int | None:

@@ -18,7 +18,7 @@ from campaign.adapters.journal.errors import (
     UnsupportedUrlError,
     UnwritableEventError,
 )
-from campaign.adapters.journal.lock import run_holder, run_lock
+from campaign.adapters.journal.lock import run_lock
 from campaign.adapters.journal.place import locate
 from campaign.adapters.journal.reader import JournalReader, open_reader
 from campaign.adapters.journal.writer import JournalWriter, open_journal
@@ -39,6 +39,5 @@ __all__ = [
     "locate",
     "open_journal",
     "open_reader",
-    "run_holder",
     "run_lock",
 ]

@@ -14,8 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from campaign.adapters.journal.errors import JournalInUseError
 from campaign.adapters.journal.place import WRITER_NAME
-
-LOCK_FILE = "lock"
+from campaign.run_holder import LOCK_FILE, flock, written_pid
 
 #: the key of Postgres' advisory lock, which counts per database: "ratchet" in ASCII
 _ADVISORY_KEY = int.from_bytes(b"ratchet")
@@ -38,27 +37,15 @@ async def run_lock(run_dir: Path) -> AsyncIterator[None]:
     try:
 
         async def take() -> bool:
-            return _flock(descriptor, fcntl.LOCK_EX)
+            return flock(descriptor, fcntl.LOCK_EX)
 
         if not await _patiently(take):
-            raise JournalInUseError(run_dir.name, _written_pid(descriptor))
+            raise JournalInUseError(run_dir.name, written_pid(descriptor))
         _write_pid(descriptor, f"{os.getpid()}\n")
         try:
             yield
         finally:
             _write_pid(descriptor, "")
-    finally:
-        os.close(descriptor)
-
-
-def run_holder(run_dir: Path) -> int | None:
-    """The pid of the process that runs the campaign now; None when none does."""
-    try:
-        descriptor = os.open(run_dir / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        return None if _flock(descriptor, fcntl.LOCK_SH) else _written_pid(descriptor)
     finally:
         os.close(descriptor)
 
@@ -99,19 +86,6 @@ async def _patiently(take: Callable[[], Awaitable[bool]]) -> bool:
     return await take()
 
 
-def _flock(descriptor: int, operation: int) -> bool:
-    try:
-        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _write_pid(descriptor: int, line: str) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, line.encode(), 0)
-
-
-def _written_pid(descriptor: int) -> int | None:
-    digits = os.pread(descriptor, 32, 0).strip()
-    return int(digits) if digits.isdigit() else None

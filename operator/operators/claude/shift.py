@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from campaign.model import SessionOutcome, SessionResult
+from campaign.model import SessionOutcome, SessionResult, said_by_a_person
 from operators.claude.asking import Asking, NoAnswer, Outgrown
 from operators.claude.assembly import Turn
 from operators.claude.calls import Result, run_calls
 from operators.claude.conversation import Block, Conversation, text_block
 from operators.claude.settings import ClaudeSettings
 from operators.claude.turns import AskAgain, GiveUp, Pace, RunCalls, Say, StartOver, decide
-from operators.session import Session, said_by_a_person
+from operators.session import Session
 
 _ANEW = (
     "Your conversation had outgrown its context window, so it begins anew here. The files, "

@@ -17,7 +17,8 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from starlette.requests import Request
 
-from operators.session import Session, said_by_a_person
+from campaign.model import said_by_a_person
+from operators.session import Session
 from operators.toolbox.answer import Answer
 
 #: as the agent sees the server: its tools are called after it
