@@ -14,7 +14,7 @@ import psutil
 
 from campaign.identity import app_identity
 from campaign.sandbox import unavailable
-from campaign.stack.compose_places import is_compose
+from campaign.stack.compose.places import is_compose
 from campaign.stack.errors import MissingProgramError
 from campaign.stack.places import MIN_FREE_BYTES, free_bytes
 from campaign.stack.programs import find_postgres, find_prometheus, program_version

@@ -10,7 +10,7 @@ from campaign.orders import SCRIPTED
 from campaign.rig import RigOptions
 from campaign.runs import RunFolder, list_runs, require_reachable, require_unused
 from campaign.stack import ComposePlaces, is_compose
-from campaign.stack.compose_layout import alone
+from campaign.stack.compose.layout import alone
 from campaign.stack.errors import StackInUseError
 from campaign.states import read_campaign
 

@@ -5,9 +5,9 @@ Both implement `ProcessStack`; `make_stack` gives the one that this process is p
 
 from campaign.stack.choice import lay_out, make_stack, shell_places
 from campaign.stack.components import WORKER_PREFIX, LoadgenSettings, SupervisorSettings
-from campaign.stack.compose import ComposeStack
-from campaign.stack.compose_asking import own_address
-from campaign.stack.compose_places import ComposePlaces, is_compose
+from campaign.stack.compose.asking import own_address
+from campaign.stack.compose.places import ComposePlaces, is_compose
+from campaign.stack.compose.stack import ComposeStack
 from campaign.stack.copies import PGDATA, StoredSnapshot, clone, snapshot
 from campaign.stack.errors import (
     BadRulesError,

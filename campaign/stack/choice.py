@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from campaign.stack import compose_layout
-from campaign.stack.compose import ComposeStack
-from campaign.stack.compose_places import ComposePlaces, is_compose
+from campaign.stack.compose import layout
+from campaign.stack.compose.places import ComposePlaces, is_compose
+from campaign.stack.compose.stack import ComposeStack
 from campaign.stack.local import LocalStack
 
 if TYPE_CHECKING:
@@ -29,4 +29,4 @@ def shell_places() -> ComposePlaces | None:
 def lay_out(run_dir: Path) -> None:
     """Before anything of a run is written: where the parts of the stack will find it."""
     if is_compose():
-        compose_layout.lay_out(run_dir, ComposePlaces())
+        layout.lay_out(run_dir, ComposePlaces())

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 
-from campaign.stack.compose_asking import HttpService
-from campaign.stack.compose_watch import Alive, Refused, Silent
+from campaign.stack.compose.asking import HttpService
+from campaign.stack.compose.watch import Alive, Refused, Silent
 
 STARTED_AT = 1_763_000_000.123456
 

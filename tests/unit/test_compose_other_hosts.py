@@ -204,6 +204,6 @@ def test_the_page_names_what_a_container_has_to_be_told() -> None:
 
 
 def test_the_page_reads_the_token_where_it_is() -> None:
-    from campaign.stack.compose_places import ComposePlaces  # noqa: PLC0415 - its one use
+    from campaign.stack.compose.places import ComposePlaces  # noqa: PLC0415 - its one use
 
     assert f"cat campaign \\\n  {ComposePlaces(load_workers=1).loadgen_token} |" in PAGE

@@ -12,9 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from campaign.stack.components import LoadgenSettings, SupervisorSettings
-from campaign.stack.compose_parts import loadgen_config, supervisor_config, write_json
-from campaign.stack.compose_places import ComposePlaces, is_compose
-from campaign.stack.compose_setup import folders, set_up
+from campaign.stack.compose.parts import loadgen_config, supervisor_config, write_json
+from campaign.stack.compose.places import ComposePlaces, is_compose
+from campaign.stack.compose.setup import folders, set_up
 from campaign.stack.errors import StackError
 from campaign.stack.prometheus import (
     SCRAPE_INTERVAL,

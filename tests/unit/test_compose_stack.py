@@ -29,9 +29,9 @@ from campaign.stack import (
     SupervisorSettings,
     TemplateRecipe,
 )
-from campaign.stack.compose_asking import HttpService, Services
-from campaign.stack.compose_database import Order, ServedDatabase
-from campaign.stack.compose_watch import Alive, Look, Refused
+from campaign.stack.compose.asking import HttpService, Services
+from campaign.stack.compose.database import Order, ServedDatabase
+from campaign.stack.compose.watch import Alive, Look, Refused
 from campaign.stack.errors import ComponentFailedError
 from campaign.stack.snapshots import SnapshotStore
 
@@ -372,7 +372,7 @@ async def test_a_template_is_made_once(
     async def cook(_addresses: object, recipe: TemplateRecipe) -> None:
         cooked.append(recipe.key)
 
-    monkeypatch.setattr("campaign.stack.compose_templates.populate", cook)
+    monkeypatch.setattr("campaign.stack.compose.templates.populate", cook)
 
     async def populate(_dsn: str) -> None: ...
 

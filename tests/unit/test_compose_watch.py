@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from campaign.stack.compose_watch import (
+from campaign.stack.compose.watch import (
     PATIENCE_S,
     Alive,
     Look,
@@ -95,7 +95,7 @@ async def test_a_watch_tells_its_reader_and_ends_with_it() -> None:
 
 
 async def test_one_that_cannot_even_be_asked_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("campaign.stack.compose_watch.PATIENCE_S", 0.0)
+    monkeypatch.setattr("campaign.stack.compose.watch.PATIENCE_S", 0.0)
 
     async def ask() -> Look:
         raise PermissionError(13, "Permission denied")

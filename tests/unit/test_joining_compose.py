@@ -23,7 +23,7 @@ from campaign.runs import RunFolder
 from campaign.seats import Register, how_to_join, how_to_join_there
 from campaign.seats.joining import invitation
 from campaign.stack import ComposePlaces
-from campaign.stack.compose_layout import alone
+from campaign.stack.compose.layout import alone
 
 #: as a container calls itself
 DAEMON = f"http://172.18.0.9:{DAEMON_PORT}"

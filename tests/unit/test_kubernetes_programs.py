@@ -17,7 +17,7 @@ from types import ModuleType
 import pytest
 
 from campaign.stack import ComposePlaces
-from campaign.stack.compose_setup import set_up
+from campaign.stack.compose.setup import set_up
 from loadgen.options import parser, read_config
 from tests.kubernetes_kit import MANIFESTS, environment, pods, render
 

@@ -19,15 +19,15 @@ from urllib.parse import quote
 
 import asyncpg
 
-from campaign.stack.compose_places import GROUP_ID
-from campaign.stack.compose_watch import Alive, Look, Refused, Silent
+from campaign.stack.compose.places import GROUP_ID
+from campaign.stack.compose.watch import Alive, Look, Refused, Silent
 from campaign.stack.copies import PGDATA
 from campaign.stack.errors import ComponentFailedError, StackError
 from campaign.stack.places import require_free_space
 from campaign.stack.postgres import APP_ROLE, PORT, SUPERUSER, PostgresAddresses, app_dsn
 
 if TYPE_CHECKING:
-    from campaign.stack.compose_places import ComposePlaces
+    from campaign.stack.compose.places import ComposePlaces
     from campaign.stack.snapshots import SnapshotStore
 
 Order = Literal["copy", "fresh", "kept"]

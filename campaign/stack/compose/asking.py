@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from campaign.stack.compose_watch import Alive, Look, Refused, Silent
+from campaign.stack.compose.watch import Alive, Look, Refused, Silent
 from campaign.stack.errors import ComponentFailedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from campaign.stack.compose_places import ComposePlaces
+    from campaign.stack.compose.places import ComposePlaces
 
 _TIMEOUT = aiohttp.ClientTimeout(total=3)
 

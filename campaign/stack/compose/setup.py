@@ -1,4 +1,4 @@
-"""``python -m campaign.stack.compose_setup``: before anything else runs, in a container that ends.
+"""``python -m campaign.stack.compose.setup``: before anything else runs, in a container that ends.
 
 It makes the passwords and tokens of this installation, once, and sees to it that each volume
 belongs to whom it is for. A key that was given is put where only the campaign finds it.
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from campaign.stack.components import LoadgenSettings, SupervisorSettings
-from campaign.stack.compose_parts import IDLE, loadgen_config, supervisor_config, write_json
-from campaign.stack.compose_places import (
+from campaign.stack.compose.parts import IDLE, loadgen_config, supervisor_config, write_json
+from campaign.stack.compose.places import (
     GROUP_ID,
     LOADGEN_ID,
     ONCALL_ID,

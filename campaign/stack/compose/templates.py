@@ -14,7 +14,7 @@ from campaign.stack.template import populate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from campaign.stack.compose_database import ServedDatabase
+    from campaign.stack.compose.database import ServedDatabase
     from campaign.stack.template import TemplateRecipe
 
 #: raise it when clusters are laid out differently, so that older templates are not taken

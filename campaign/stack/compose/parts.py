@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from campaign.stack.compose_places import APP_PYTHON, APP_USERS, LOADGEN_PORT
+from campaign.stack.compose.places import APP_PYTHON, APP_USERS, LOADGEN_PORT
 from campaign.stack.postgres import APP_ROLE
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from campaign.stack.components import LoadgenSettings, SupervisorSettings
-    from campaign.stack.compose_places import ComposePlaces
+    from campaign.stack.compose.places import ComposePlaces
 
 #: between two campaigns
 IDLE = "idle"

@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from campaign.stack.compose_asking import HttpService, Services, own_address, services_at
-from campaign.stack.compose_database import ServedDatabase
-from campaign.stack.compose_layout import alone, lay_out, publish
-from campaign.stack.compose_parts import loadgen_config, supervisor_config, write_json
-from campaign.stack.compose_places import ComposePlaces
-from campaign.stack.compose_templates import ComposeTemplates
-from campaign.stack.compose_watch import Alive, Watch
+from campaign.stack.compose.asking import HttpService, Services, own_address, services_at
+from campaign.stack.compose.database import ServedDatabase
+from campaign.stack.compose.layout import alone, lay_out, publish
+from campaign.stack.compose.parts import loadgen_config, supervisor_config, write_json
+from campaign.stack.compose.places import ComposePlaces
+from campaign.stack.compose.templates import ComposeTemplates
+from campaign.stack.compose.watch import Alive, Watch
 from campaign.stack.copies import StoredSnapshot
 from campaign.stack.errors import (
     BadRulesError,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from campaign.stack.compose_places import ComposePlaces
+    from campaign.stack.compose.places import ComposePlaces
 
 
 def lay_out(run_dir: Path, places: ComposePlaces) -> None:

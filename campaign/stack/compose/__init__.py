@@ -1,0 +1,1 @@
+"""The stack whose parts are the services of `docker-compose.yml`."""
