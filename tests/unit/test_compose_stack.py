@@ -201,7 +201,7 @@ async def test_a_prometheus_that_comes_up_late_is_waited_for(
         return "10.0.0.7"
 
     monkeypatch.setattr(FakeService, "look", look)
-    monkeypatch.setattr("campaign.stack.compose.own_address", resolve)
+    monkeypatch.setattr("campaign.stack.compose.stack.own_address", resolve)
     async with stack_of(places, world, config_of(places, "one")):
         told = json.loads((places.generated / "ratchet.json").read_text())
         assert told == [{"targets": ["10.0.0.7:8390"]}]

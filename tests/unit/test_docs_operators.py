@@ -78,7 +78,7 @@ def test_a_command_can_be_given_as_it_is_printed(
     # Running text speaks of commands without arguments, and of options without a command.
     is_named_only = line.is_mention and (not words or line.words[0].startswith("--"))
     if not (is_named_only or "--help" in words or hasattr(command, "commands")):
-        command.make_context("ratchet", words)
+        command.make_context("ratchet", words, obj=words)
 
 
 def test_there_are_commands_to_look_at() -> None:
