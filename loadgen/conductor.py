@@ -19,7 +19,7 @@ from loadgen.changes import Changes
 from loadgen.control import UnavailableError
 from loadgen.messages import ORDER, PATIENCE_S, REPORT, WORD, Order, Report, Word
 from loadgen.roster import Member, Roster
-from loadgen.spool import SpoolError, leftover
+from loadgen.spool import SpoolError, clear, leftover, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -86,10 +86,14 @@ class Conductor:
         self._taken: Counter[str] = Counter()
         self._answered: Counter[str] = Counter()
         self._dropped: dict[str, int] = {}
+        #: lives that were lost, and left nothing that we do not have
+        self._taken_from: set[str] = set()
         self._was_complete = False
         self._heard = Event()
         self._one_at_a_time = RLock()
         instruments.count_workers = self.count_workers
+        # Of workers that were another master's, and were in its ledger.
+        clear(settings.spool_dir)
         runner.register_message(REPORT, self._on_report)
 
     # -- what control asks ----------------------------------------------------------------------
@@ -332,10 +336,18 @@ class Conductor:
             if member.has_played:
                 covered = False
                 told += f"; which writes it acknowledged last is not known ({error})"
+        else:
+            self._taken_from.add(life)
+            self._forget_spools()
         self._changes.add(
             at=time.time(), worker=member.name, kind="lost", reason=told, covered=covered
         )
         logger.warning(told, extra={"action": "worker_lost", "worker": member.name})
+
+    def _forget_spools(self) -> None:
+        """Of the lost; also of one that was only silent when it was lost, and has ended since."""
+        if self._settings.spool_dir is not None:
+            remove(self._settings.spool_dir, self._taken_from - self._roster.members.keys())
 
     def _note_join(self, member: Member, reason: str) -> None:
         told = f"{member.name} {reason}"

@@ -1,16 +1,19 @@
 """A worker's acknowledged writes on disk, until the master has them.
 
 A worker that is killed leaves its file behind, and a master that can read the same folder takes
-the rest from it. The file is written with one call for each write, so that nothing waits in a
-buffer of the process; the page cache outlives it, and a machine that dies takes the file along.
+the rest from it. A worker holds a lock on its file for as long as it lives: with that gone, the
+file can be removed by whoever has taken what was in it. It is written with one call for each write,
+so that nothing waits in a buffer of the process; the page cache outlives it, and a machine that
+dies takes the file along.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +25,7 @@ from loadgen.messages import Numbered
 
 #: when all of it was handed on, a file larger than this is begun anew
 _ROTATE_BYTES = 1_000_000
+_SUFFIX = ".jsonl"
 
 logger = logging.getLogger("loadgen")
 
@@ -36,7 +40,7 @@ class Spool:
     def __init__(self, folder: Path, life: str) -> None:
         """Raises OSError when the file cannot be created."""
         self._path = _place(folder, life)
-        self._file: BinaryIO | None = self._path.open("xb", buffering=0)
+        self._file: BinaryIO | None = _created(self._path)
         self._size = 0
         self._last = 0
 
@@ -94,6 +98,35 @@ def leftover(folder: Path | None, life: str, *, after: int) -> Iterator[Numbered
             yield entry
 
 
+def clear(folder: Path | None) -> None:
+    """Remove what processes left behind that have ended."""
+    if folder is not None:
+        remove(folder, [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}")])
+
+
+def remove(folder: Path, lives: Iterable[str]) -> None:
+    """Remove the files of these, but not of one that lives: it may only be silent."""
+    for life in lives:
+        try:
+            with _place(folder, life).open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _place(folder, life).unlink()
+        except (FileNotFoundError, BlockingIOError):
+            continue
+        except OSError as error:
+            logger.warning("a spool stays", extra={"action": "spool_stays", "why": str(error)})
+
+
+def _created(path: Path) -> BinaryIO:
+    """Locked; before it was, it looked like one that nobody has any more."""
+    while True:
+        file = path.open("xb", buffering=0)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
 def _place(folder: Path, life: str) -> Path:
     """`life` was checked to be a plain name (`messages.Name`)."""
-    return folder / f"{life}.jsonl"
+    return folder / f"{life}{_SUFFIX}"

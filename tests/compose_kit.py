@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,17 @@ class Project:
 
     name: str = field(default_factory=lambda: f"ratchet-test-{secrets.token_hex(3)}")
     variables: Mapping[str, str] = field(default_factory=dict)
+    #: compose files that add to the project's own
+    added: Sequence[Path] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """`docker compose` for this project; arguments follow."""
+        files = [ROOT / "docker-compose.yml", *self.added]
+        return [
+            *("docker", "compose", "-p", self.name),
+            *(word for file in files for word in ("--file", str(file))),
+        ]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -54,9 +65,8 @@ class Project:
         self, *words: str, check: bool = True, timeout_s: float = 600.0, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """`docker compose <words>`."""
-        command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yml"), "-p", self.name]
         done = subprocess.run(
-            [*command, *words],
+            [*self.command, *words],
             env=self.environment,
             input=stdin,
             capture_output=True,
@@ -109,10 +119,10 @@ class Project:
 
 
 @contextmanager
-def project(**variables: str) -> Iterator[Project]:
+def project(*, added: Sequence[Path] = (), **variables: str) -> Iterator[Project]:
     """Ended with all its volumes, whatever happens."""
     ports = {name: str(free_port()) for name in PORTS}
-    made = Project(variables=ports | variables)
+    made = Project(variables=ports | variables, added=added)
     try:
         yield made
     finally:

@@ -31,7 +31,20 @@ class Attack:
     sign: Sign = "secret"
 
 
-#: `$name` is a place of the arena's
+#: how much is too much where bounds are small, as an arena's are; where they are larger it is more
+AMOUNTS = {
+    "processes": 200,
+    "large_bytes": 48 << 20,
+    #: of 8 MiB each, in /tmp and in the work tree
+    "tmp_files": 36,
+    "tree_files": 16,
+    #: of 128 MiB each
+    "eaters": 3,
+    #: of 12 MiB each
+    "hogs": 45,
+}
+
+#: `$name` is a place of the arena's, or an amount
 PRELUDE = f"""\
 import ctypes, glob, os, signal, socket, subprocess, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
@@ -86,7 +99,7 @@ EATS_ALL = Attack(
     surfaces=("app",),
     sign="killed",
     code="""\
-pids = children(lambda _: (bytearray(b"x") * (12 << 20), time.sleep(60)), 45)
+pids = children(lambda _: (bytearray(b"x") * (12 << 20), time.sleep(60)), $hogs)
 result = "begun"
 """,
 )
@@ -318,9 +331,9 @@ result = "GOT" if os.waitpid(pid, 0)[1] == 0 else "refused"
         control="a limit of processes",
         sign="got",
         code="""\
-pids = children(lambda _: time.sleep(60), 200)
+pids = children(lambda _: time.sleep(60), $processes)
 end(pids)
-result = "GOT" if len(pids) == 200 else len(pids)
+result = "GOT" if len(pids) == $processes else len(pids)
 """,
     ),
     Attack(
@@ -332,7 +345,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 size, path = 0, $writable + "/large"
 try:
     with open(path, "wb", buffering=0) as file:
-        while size < 48 << 20:
+        while size < $large_bytes:
             size += file.write(bytes(1 << 20))
 except OSError as error:
     result = str(error)
@@ -348,7 +361,7 @@ os.unlink(path)
         code="""\
 paths = []
 try:
-    for number in range(36):
+    for number in range($tmp_files):
         paths.append(f"/tmp/f{number}")
         with open(paths[-1], "wb", buffering=0) as file:
             if file.write(bytes(8 << 20)) < 8 << 20:
@@ -366,11 +379,11 @@ for path in paths:
         surfaces=("shell",),
         sign="got",
         code="""\
-for number in range(16):
+for number in range($tree_files):
     with open(f"/srv/app/f{number}", "wb", buffering=0) as file:
         file.write(bytes(8 << 20))
 time.sleep(1.5)
-for number in range(16):
+for number in range($tree_files):
     os.unlink(f"/srv/app/f{number}")
 result = "GOT"
 """,
@@ -381,10 +394,16 @@ result = "GOT"
         surfaces=("shell",),
         sign="got",
         code="""\
+reading, writing = os.pipe()
 def eat(_):
     taken = bytearray(os.urandom(1)) * (128 << 20)
+    os.write(writing, b"x")
     time.sleep(60)
-pids = children(eat, 3)
+pids = children(eat, $eaters)
+os.close(writing)
+held = 0
+while held < $eaters and (chunk := os.read(reading, 64)):
+    held += len(chunk)
 time.sleep(3)
 end(pids)
 result = "GOT"

@@ -159,8 +159,8 @@ def _wider_watch(**allowance: int) -> Callable[[], Sequence[Replacement]]:
     def off() -> Sequence[Replacement]:
         watched = Watch
 
-        def watch(pid: int, *, workspace: Path, allowance: Any) -> Any:
-            return watched(pid, workspace=workspace, allowance=replace(allowance, **wider))
+        def watch(pid: int, *, allowance: Any, **others: Any) -> Any:
+            return watched(pid, allowance=replace(allowance, **wider), **others)
 
         wider = allowance
         return [Replacement(owner=shell, name="Watch", value=watch)]
@@ -279,13 +279,13 @@ CONTROLS: Mapping[str, Control] = {
         place="campaign/sandbox.py, campaign/supervisor/app.py", off=_our_environment
     ),
     "no priority to be raised": Control(
-        place="campaign/sandbox.py", off=_words("_limits", _less("--nice=0", "--rtprio=0"))
+        place="campaign/sandbox.py", off=_words("prlimit", _less("--nice=0", "--rtprio=0"))
     ),
     "a limit of processes": Control(
-        place="campaign/sandbox.py", off=_words("_limits", _wider("--nproc=", "400"))
+        place="campaign/sandbox.py", off=_words("prlimit", _wider("--nproc=", "400"))
     ),
     "a limit of file size": Control(
-        place="campaign/sandbox.py", off=_words("_limits", _wider("--fsize=", str(64 << 20)))
+        place="campaign/sandbox.py", off=_words("prlimit", _wider("--fsize=", str(64 << 20)))
     ),
     "a /tmp of bounded size": Control(
         place="campaign/sandbox.py", off=_words("_filesystem", _larger_tmp)

@@ -34,7 +34,7 @@ from campaign.stack.postgres import APP_ROLE, PostgresAddresses
 from campaign.stack.prometheus import PrometheusServer
 from campaign.testing import make_plan
 from campaign.wiring import WorkspaceTools
-from tests.hostile_attacks import PRELUDE, Attack
+from tests.hostile_attacks import AMOUNTS, PRELUDE, Attack
 from tests.hostile_controls import GROUP, without
 from tests.hostile_places import (
     a_database,
@@ -131,6 +131,7 @@ class Arena:
         return {
             name: repr(value)
             for name, value in {
+                **AMOUNTS,
                 "files": [str(harness / file) for file in files],
                 "key_file": str(harness / "api.key"),
                 "journal": str(self.forgeable),

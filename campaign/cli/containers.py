@@ -8,21 +8,30 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from campaign.cli.webhook_options import SECRET_VARIABLE, VARIABLE
 from campaign.errors import UsageError
+from campaign.model import is_adapter_file
 from campaign.stack import is_compose
 
 _LOCAL, _COMPOSE = "local", "compose"
 _OPTION = "--stack"
-#: what a container cannot be told from here
-_OURS = ("--runs", "--profiles-dir", "--api-key-file")
+#: what a container cannot be told from here, and what does instead
+_OURS = {
+    "--runs": "see docs/compose.md",
+    "--profiles-dir": "see docs/compose.md",
+    "--api-key-file": "give it as ANTHROPIC_API_KEY_FILE in .env",
+    "--webhook-secret-file": f"give it as {SECRET_VARIABLE} in .env, the address as {VARIABLE}",
+}
 _PROJECT = Path(__file__).parents[2] / "docker-compose.yml"
 #: where files that a command line names are put for it
 _MOUNTED = "/run/ratchet/given"
@@ -46,10 +55,10 @@ def redirect(
 ) -> Redirected:
     """What `ratchet <words>` is as a command of the container `campaign`.
 
-    Campaign files are mounted for it.
+    Campaign files are mounted for it, and nothing that is beside them.
 
     Raises:
-        UsageError: it names what a container does not have.
+        UsageError: it, or the campaign file, names what a container does not have.
     """
     mounts: list[str] = []
     told: list[str] = []
@@ -59,10 +68,11 @@ def redirect(
             raise UsageError(
                 f"{option} is of no use with {_OPTION} {_COMPOSE}: the containers have folders "
                 "and secrets of their own",
-                hint="see docs/compose.md; a key goes into .env",
+                hint=_OURS[option],
             )
         file = Path(word)
         if file.suffix in {".yaml", ".yml"} and file.is_file():
+            _require_alone(file)
             inside = f"{_MOUNTED}/{file.name}"
             mounts += ["--volume", f"{file.absolute()}:{inside}:ro"]
             told.append(inside)
@@ -71,6 +81,31 @@ def redirect(
     terminal = () if is_terminal else ("--no-TTY",)
     base = ("docker", "compose", "--file", str(project), "run", "--rm", "--name", name)
     return Redirected(argv=(*base, *terminal, *mounts, "campaign", *told), name=name)
+
+
+def _require_alone(file: Path) -> None:
+    """Raises UsageError when the campaign file names another, which would be missing there."""
+    try:
+        content = YAML(typ="safe").load(file)
+    except (OSError, YAMLError, UnicodeDecodeError):
+        return  # whoever reads it there says what is wrong
+    webhook, options = (_section(content, name) for name in ("webhook", "operator_options"))
+    if webhook.get("secret_file"):
+        raise UsageError(
+            f"{file}: webhook.secret_file is not in the container",
+            hint=f"leave the webhook out of the file: {VARIABLE} and {SECRET_VARIABLE} in .env",
+        )
+    if is_adapter_file(str(options.get("agent") or "")):
+        raise UsageError(
+            f"{file}: operator_options.agent is a file, which is not in the container",
+            hint="in containers an agent joins from outside: operator: external (docs/compose.md)",
+        )
+
+
+def _section(content: object, name: str) -> Mapping[str, object]:
+    """Empty when there is none, or what is there is none."""
+    found = content.get(name) if isinstance(content, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _without_stack(words: Sequence[str]) -> list[str]:

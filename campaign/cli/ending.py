@@ -14,6 +14,7 @@ from campaign.cli.exit_codes import (
     EXIT_LOST,
     EXIT_STOPPED,
 )
+from campaign.cli.resuming import resume_command
 from campaign.machine import Campaign
 from campaign.model import Finished, Immune, Resolved
 from campaign.runs import RunFolder
@@ -54,4 +55,4 @@ def say_end(run: RunFolder, campaign: Campaign) -> None:
     if isinstance(campaign.phase, Finished):
         tell(f"report: {run.report / 'index.html'}")
     else:
-        tell(f"stopped; go on with: ratchet resume {run.name} --runs {run.path.parent}")
+        tell(f"stopped; go on with: {resume_command(run)}")

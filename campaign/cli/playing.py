@@ -20,6 +20,7 @@ from campaign.cli.following import follow
 from campaign.cli.holding import hold
 from campaign.cli.load_options import LoadArguments
 from campaign.cli.operator_options import HowArguments, NewArguments, OperatorArguments
+from campaign.cli.resuming import resume_command
 from campaign.cli.signals import stop_on_signals
 from campaign.cli.webhook_options import webhook_of
 from campaign.display import display_for
@@ -153,7 +154,7 @@ def _say_how_to_join(host: Host, *, is_resumed: bool) -> None:
 
 def say_left(run: RunFolder, left: Left) -> None:
     """What the webhook did not take, and that it is not lost."""
-    tell(*told(left, resume=f"ratchet resume {run.name} --runs {run.path.parent}"))
+    tell(*told(left, resume=resume_command(run)))
 
 
 def play_there(

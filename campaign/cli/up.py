@@ -21,7 +21,7 @@ from campaign.cli.common import RunsOption, split_names, tell
 from campaign.cli.operator_options import OperatorArguments
 from campaign.cli.serve import on_signal
 from campaign.cli.variables import given, in_variables, told_by, variable_of
-from campaign.cli.webhook_options import webhook_of
+from campaign.cli.webhook_options import SECRET_VARIABLE, VARIABLE, webhook_of
 from campaign.display import PlainDisplay
 from campaign.errors import RatchetError, UsageError
 from campaign.host import Host
@@ -32,7 +32,6 @@ from campaign.rig import RigOptions
 from campaign.runs import RunFolder, list_runs
 from campaign.stack import ComposePlaces, is_compose
 from campaign.states import read_campaign
-from campaign.webhook import require_usable
 
 #: what the environment may say of a new campaign, by the names of `UpArguments`
 TOLD = (
@@ -56,7 +55,9 @@ TOLD = (
 #: the options of `ratchet run` that they stand for
 _OPTIONS = {name: f"--{name.replace('_', '-')}" for name in TOLD} | {"ladder": "--profiles"}
 _VARIABLES = {option: variable_of(name) for name, option in _OPTIONS.items()} | {
-    "--api-key-file": "ANTHROPIC_API_KEY_FILE"
+    "--api-key-file": "ANTHROPIC_API_KEY_FILE",
+    "--webhook": VARIABLE,
+    "--webhook-secret-file": SECRET_VARIABLE,
 }
 _RUN = "docker compose run --rm campaign run"
 _PAGES = {"PAGE": "campaigns", "GRAFANA": "Grafana", "PROMETHEUS": "Prometheus", "LOCUST": "Locust"}
@@ -78,7 +79,6 @@ def up(runs: RunsOption) -> None:
         )
     places = ComposePlaces()
     options = RigOptions(api_key_file=places.given_key, webhook=webhook_of(os.environ))
-    require_usable(options.webhook)
     asyncio.run(_up(runs, options, token=places.daemon_token.read_text().strip()))
 
 

@@ -24,6 +24,7 @@ from campaign.stack.copies import StoredSnapshot, clone, restore, snapshot
 from campaign.stack.errors import ComponentFailedError, StackError
 from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
 from campaign.stack.keeper import Keeper
+from campaign.stack.log_bound import LogBound, cut
 from campaign.stack.network import LOOPBACK, Ports, is_port_clash
 from campaign.stack.places import MIN_FREE_BYTES, cache_place, require_free_space, used_bytes
 from campaign.stack.prometheus import PrometheusServer, ScrapeJob
@@ -90,6 +91,7 @@ class LocalStack:
         self._keeper = Keeper()
         self._site: Site | None = None
         self._addresses: StackAddresses | None = None
+        self._log_bound: LogBound | None = None
 
     @property
     def addresses(self) -> StackAddresses:
@@ -123,6 +125,8 @@ class LocalStack:
 
     async def stop(self) -> None:
         """Leave no process and no socket behind; twice is fine."""
+        if self._log_bound is not None:
+            await self._log_bound.close()
         await self._keeper.close()
         for names in _STOP_ORDER:
             running = [
@@ -231,6 +235,8 @@ class LocalStack:
         if not site.cluster.exists:
             await self._fill_cluster(site, self._config.database)
         sockets, log_file = site.database_sockets, site.log("postgres")
+        self._log_bound = LogBound(path=log_file, put_aside=lambda: cut(log_file))
+        self._log_bound.begin()
         await self._run(site, site.cluster.service(socket_dir=sockets, log_file=log_file))
 
     async def _fill_cluster(self, site: Site, database: DatabaseSource) -> None:

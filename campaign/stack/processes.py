@@ -171,7 +171,8 @@ def log_tail(log_file: Path, *, lines: int, start: int = 0) -> list[str]:
     try:
         with log_file.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
-            log.seek(max(start, size - _TAIL_BYTES))
+            begun = start if start <= size else 0  # it was cut meanwhile
+            log.seek(max(begun, size - _TAIL_BYTES))
             return log.read().decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []

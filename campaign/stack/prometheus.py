@@ -31,6 +31,8 @@ SCRAPE_TIMEOUT = "900ms"
 #: comes up to 6 s after the start, long after `/-/ready`; the rest is for a busy machine.
 FIRST_SAMPLE_TIMEOUT_S = 20.0
 _POLL_S = 0.1
+#: of samples, on the disk: the app says how many series it has
+MOST_KEPT = "4GB"
 #: what only the harness and our rules may be the source of
 OUR_NAMES = "(ratchet|loadgen)[:_].*|ALERTS.*"
 
@@ -83,6 +85,7 @@ class PrometheusServer:
                 str(self.programs.prometheus),
                 f"--config.file={self._config_file}",
                 f"--storage.tsdb.path={self.folder / 'data'}",
+                f"--storage.tsdb.retention.size={MOST_KEPT}",
                 f"--web.listen-address={LOOPBACK}:{self.port}",
             ),
             log_file=log_file,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import time
 import urllib.request
 
@@ -57,19 +56,6 @@ def test_a_trial_is_resolved_and_nothing_is_left_behind() -> None:
         _the_app_can_reach_nothing(stack)
         stack.run("down", "--volumes")
         assert stack.left() == {}
-
-
-def test_a_container_that_is_killed_is_named_and_the_campaign_goes_on() -> None:
-    with project(RATCHET_LADDER="missing_index,pool_exhaustion") as stack:
-        up(stack)
-        stack.until(*UNDER_LOAD, timeout_s=300)
-        # As a crash does it: the engine would not restart what it was itself asked to kill.
-        os.kill(stack.pid_of("prometheus"), signal.SIGKILL)
-        state = stack.until("finished", timeout_s=600)
-        first, second = state["trials"]
-        assert first["verdict"] == "inconclusive"
-        assert "prometheus" in json.dumps(first)
-        assert second["verdict"] == "resolved"
 
 
 def test_a_campaign_goes_on_after_the_whole_stack_was_restarted() -> None:

@@ -22,6 +22,7 @@ from tests.compose_shell_kit import (
     fake_of_the_api,
     in_shell,
 )
+from tests.hostile_containers import FORBIDDEN
 
 pytestmark = [
     pytest.mark.skipif(
@@ -29,83 +30,6 @@ pytestmark = [
     ),
     pytest.mark.timeout(1800),
 ]
-
-#: what it tries, and how; each may raise what the system says
-ATTACKS = {
-    # the network
-    "an address of the internet": "socket.create_connection(('1.1.1.1', 443), 2)",
-    "names": "socket.getaddrinfo('prometheus', 9090)",
-    "Prometheus, the daemon, Locust or the relay on the loopback": """\
-failed = []
-for port in (9090, 8390, 8089, 8000, 5432):
-    try:
-        socket.create_connection(("127.0.0.1", port), 2)
-    except OSError as error:
-        failed.append(error)
-if len(failed) == 5:
-    raise failed[0]""",
-    "the docker bridge, where the model's API is": "socket.create_connection(('BRIDGE', 80), 2)",
-    "raw packets": "socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
-    "another interface": """\
-if os.listdir("/sys/class/net") == ["lo"]:
-    raise OSError("lo alone")""",
-    # sockets
-    "the supervisor's socket": "unix('/run/ratchet/control/supervisor.sock')",
-    "the app's socket": "unix('/run/ratchet/app/app.sock')",
-    "the socket of its own service": "unix('/run/ratchet/shell/shell.sock')",
-    "the folder of that socket": "os.listdir('/run/ratchet/shell')",
-    "docker's socket": "unix('/var/run/docker.sock')",
-    "a socket in the place of the database's": """\
-socket.socket(socket.AF_UNIX).bind("/run/postgresql/.s.PGSQL.5433")""",
-    # the harness
-    "the harness's code": "os.listdir('/opt/ratchet/code')",
-    "the campaigns and their journals": "os.listdir('/var/lib/ratchet/runs')",
-    "the keys": "open('/run/ratchet/secrets/anthropic_api_key').read()",
-    "the database's password": "open('/run/ratchet/database/password').read()",
-    "what the campaign keeps beside the work tree": "os.listdir('/srv/campaign')",
-    "the folder of the work tree": "os.listdir('/srv')",
-    "another folder there": "os.mkdir('/srv/other')",
-    "the work tree's own rights": "os.chmod('/srv/app', 0)",
-    "an environment": """\
-place = os.environ["VIRTUAL_ENV"]
-open(place + "/pyvenv.cfg", "a")""",
-    "another environment": "os.mkdir('/var/lib/ratchet/environments/mine')",
-    "the root": "open('/etc/passwd', 'a')",
-    # the database
-    "the superuser, without a password": "sql('SELECT 1', user='ratchet', database='postgres')",
-    "the superuser, in the app's database": "sql('SELECT 1', user='ratchet')",
-    "another database as the app's role": "sql('SELECT 1', database='postgres')",
-    "replication": "sql('SELECT 1', user='ratchet', database='replication')",
-    "the superuser's rights": "sql('ALTER ROLE chat SUPERUSER')",
-    "a role": "sql('SET ROLE ratchet')",
-    "the server's files": "sql(\"SELECT pg_read_file('/run/ratchet/database/password')\")",
-    "programs on the server": "sql(\"COPY (SELECT 1) TO PROGRAM 'true'\")",
-    # processes and rights
-    "the end of another user's process": "[os.kill(pid, signal.SIGKILL) for pid in of_others()]",
-    "the environment of one": "[open(f'/proc/{p}/environ').read() for p in of_others()]",
-    "the memory of one": "[open(f'/proc/{p}/mem', 'rb') for p in of_others()]",
-    "what one has open": "[os.listdir(f'/proc/{p}/fd') for p in of_others()]",
-    "the root of one": "[os.listdir(f'/proc/{p}/root/') for p in of_others()]",
-    "to trace one": "[called(libc.ptrace(16, pid, 0, 0)) for pid in of_others()]",
-    "to be root": "os.setuid(0)",
-    "to be the other one": "os.setresuid(10021, 10021, 10021)",
-    "the campaign's group": "os.setgroups([10001])",
-    "a capability": """\
-status = open("/proc/self/status").read()
-held = [line for line in status.splitlines() if line.startswith(("CapEff", "CapPrm", "CapAmb"))]
-if len(held) == 3 and all(int(line.split()[1], 16) == 0 for line in held):
-    raise OSError("none")""",
-    "new privileges": """\
-if "NoNewPrivs:\\t1" in open("/proc/self/status").read():
-    raise OSError("never")""",
-    "a namespace of its own": "called(libc.unshare(0x10000000))",
-    "a mount": "called(libc.mount(b'none', b'/tmp', b'tmpfs', 0, None))",
-    "a device": "os.mknod('/tmp/disk', 0o60600, os.makedev(254, 0))",
-    "another root": "os.chroot('/tmp')",
-    "a control group": "open('/sys/fs/cgroup/cgroup.procs', 'w').write(str(os.getpid()))",
-    "a priority": "os.setpriority(os.PRIO_PROCESS, 0, -5)",
-    "a setting of the kernel": "open('/proc/sys/kernel/core_pattern', 'w')",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,9 +110,9 @@ def test_what_is_meant_to_be_reached_is_reached(played: Played) -> None:
     assert tools.exit_code == 0, tools.output
 
 
-@pytest.mark.parametrize("what", ATTACKS)
+@pytest.mark.parametrize("what", FORBIDDEN)
 def test_a_hostile_shell_does_not_get(what: str, played: Played, bridge: str) -> None:
-    (tried,) = in_shell(played.stack, attack(ATTACKS[what].replace("BRIDGE", bridge)))
+    (tried,) = in_shell(played.stack, attack(FORBIDDEN[what].replace("BRIDGE", bridge)))
     assert tried.exit_code == 0, tried.output
     assert tried.output.startswith("refused:"), f"it got {what}: {tried.output}"
 

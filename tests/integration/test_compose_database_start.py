@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -14,6 +15,10 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "deploy/postgres/start"
 #: what may be interrupted, and is interrupted here
 TOOLS = ("cp", "mv", "rm", "chmod", "mkdir")
+_KILLS = (
+    'echo {tool} >>"$CALLS"; '
+    '[ "$(wc -l <"$CALLS")" != "$KILL_AT" ] || {{ kill -KILL "$PPID"; exit; }}'
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,11 @@ class Server:
         return self.root / "exchange"
 
     @property
+    def said(self) -> Path:
+        """What a server for one user was told."""
+        return self.root / "said"
+
+    @property
     def served(self) -> str:
         return (self.volume / "pgdata" / "name").read_text()
 
@@ -39,8 +49,12 @@ class Server:
         return (self.volume / "owner").read_text().strip()
 
     def cluster(self, folder: Path, name: str) -> None:
+        """Made in this very installation."""
         folder.mkdir(parents=True)
         (folder / "name").write_text(name)
+        (folder / "PG_VERSION").write_text("17\n")
+        digest = hashlib.sha256((self.root / "password").read_bytes()).hexdigest()
+        (folder / "ratchet.seal").write_text(f"{digest}  -\n")
 
     def order(self, text: str) -> None:
         (self.exchange / "order").write_text(f"{text}\n")
@@ -53,11 +67,19 @@ class Server:
             "PGDATA": str(self.volume / "pgdata"),
             "DATABASE_VOLUME": str(self.volume),
             "DATABASE_EXCHANGE": str(self.exchange),
+            "POSTGRES_USER": "ratchet",
+            "POSTGRES_PASSWORD_FILE": str(self.root / "password"),
+            "POSTGRES_INITDB_ARGS": "--encoding=UTF8 --no-sync",
             "CALLS": str(self.root / "calls"),
             "KILL_AT": str(killed_before or 0),
         }
         done = subprocess.run([str(SCRIPT), "postgres"], env=environment, check=False)
         return done.returncode
+
+    def program(self, name: str, *lines: str) -> None:
+        file = self.root / "bin" / name
+        file.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+        file.chmod(0o755)
 
     @property
     def calls(self) -> int:
@@ -69,20 +91,18 @@ def server(tmp_path: Path) -> Server:
     made = Server(root=tmp_path)
     for folder in (made.volume, made.exchange, tmp_path / "bin"):
         folder.mkdir()
-    entry = tmp_path / "bin" / "docker-entrypoint.sh"
-    entry.write_text(
-        '#!/bin/sh\n[ -d "$PGDATA" ] || { mkdir "$PGDATA"; printf new >"$PGDATA/name"; }\n'
+    (tmp_path / "password").write_text("hush\n")
+    made.program("docker-entrypoint.sh", '[ -s "$PGDATA/PG_VERSION" ]')
+    # As the real one, it has its version there long before it is whole.
+    made.program(
+        "initdb",
+        f'folder=${{1#--pgdata=}}; {shutil.which("mkdir")} "$folder"',
+        'echo 17 >"$folder/PG_VERSION"',
+        _KILLS.format(tool="initdb"),
+        'printf new >"$folder/name"',
     )
-    entry.chmod(0o755)
     for tool in TOOLS:
-        shim = tmp_path / "bin" / tool
-        real = shutil.which(tool)
-        shim.write_text(
-            f'#!/bin/sh\necho {tool} >>"$CALLS"\n'
-            '[ "$(wc -l <"$CALLS")" != "$KILL_AT" ] || { kill -KILL "$PPID"; exit; }\n'
-            f'exec {real} "$@"\n'
-        )
-        shim.chmod(0o755)
+        made.program(tool, _KILLS.format(tool=tool), f'exec {shutil.which(tool)} "$@"')
     return made
 
 
@@ -121,6 +141,48 @@ def test_an_order_that_is_withdrawn_while_it_is_copied_changes_nothing(server: S
     assert server.start() == 0
     assert server.served == "old"
     assert not (server.volume / "owner").exists()
+    assert not (server.volume / "coming").exists()
+
+
+def test_a_start_that_was_killed_while_a_cluster_was_made_is_made_good(server: Server) -> None:
+    """What was half made has a version, as a whole one has, and would never start."""
+    assert server.start() == 0
+    initdb = (server.root / "calls").read_text().split().index("initdb") + 1
+    shutil.rmtree(server.volume / "pgdata")
+    assert server.start(killed_before=initdb) == -signal.SIGKILL
+    assert not (server.volume / "pgdata").exists()
+    assert server.start() == 0
+    assert server.served == "new"
+    assert [path.name for path in server.volume.iterdir()] == ["pgdata"]
+
+
+def test_a_copy_of_another_installation_gets_this_ones_password(server: Server) -> None:
+    server.program("postgres", f'echo "$@" >{server.root / "asked"}', "cat >>" + str(server.said))
+    server.cluster(server.exchange / "copy", "theirs")
+    (server.exchange / "copy" / "ratchet.seal").write_text("another's\n")
+    server.order("one copy")
+    assert server.start() == 0
+    assert (server.served, server.owner) == ("theirs", "one")
+    assert "--single" in (server.root / "asked").read_text()
+    assert "hush" not in (server.root / "asked").read_text()
+    assert server.said.read_text() == "ALTER ROLE \"ratchet\" PASSWORD 'hush'\n"
+
+
+def test_a_copy_of_this_installation_is_served_as_it_is(server: Server) -> None:
+    server.program("postgres", "exit 1")
+    test_a_copy_takes_the_place_of_what_was_served(server)
+
+
+def test_a_copy_that_cannot_be_opened_changes_nothing_and_its_order_stays(server: Server) -> None:
+    """By the order that is still there the campaign sees that it was not carried out."""
+    server.program("postgres", "exit 1")
+    server.cluster(server.volume / "pgdata", "old")
+    server.cluster(server.exchange / "copy", "theirs")
+    (server.exchange / "copy" / "ratchet.seal").unlink()
+    server.order("one copy")
+    assert server.start() == 0
+    assert server.served == "old"
+    assert (server.exchange / "order").exists()
     assert not (server.volume / "coming").exists()
 
 

@@ -32,6 +32,7 @@ from campaign.stack import (
     TemplateRecipe,
     discard_data,
 )
+from campaign.stack.log_bound import LIMIT_BYTES, aside
 from campaign.stack.network import ChosenPorts, choose_ports
 from campaign.stack.places import make_socket_folder
 from campaign.stack.record import read_record
@@ -134,6 +135,19 @@ async def test_prometheus_has_data_as_soon_as_the_stack_is_up(stack: LocalStack)
     ):
         result = (await reply.json())["data"]["result"]
     assert {"prometheus", "loadgen"} <= {series["metric"]["job"] for series in result}
+
+
+@_module_loop
+async def test_a_long_log_of_the_database_is_put_aside(stack: LocalStack) -> None:
+    log = stack.addresses.logs_dir / "postgres.log"
+    os.truncate(log, LIMIT_BYTES + 1)
+    async with asyncio.timeout(30):
+        while log.stat().st_size:  # noqa: ASYNC110 - the stack's doing
+            await asyncio.sleep(0.05)
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await fetch(stack.addresses.database.app_dsn, "SELECT 1 FROM nowhere")
+    assert "nowhere" in log.read_text()
+    assert aside(log).stat().st_size == LIMIT_BYTES
 
 
 @_module_loop

@@ -15,6 +15,7 @@ from campaign.identity import DATABASE_USER, identity_for
 from campaign.stack.copies import clone, snapshot
 from campaign.stack.errors import MissingProgramError, NotEnoughSpaceError, UnreachableFolderError
 from campaign.stack.folders import private_folder
+from campaign.stack.log_bound import LogBound, aside, cut
 from campaign.stack.places import make_socket_folder
 from campaign.stack.postgres import SUPERUSER, Cluster
 from campaign.stack.programs import find_postgres
@@ -143,6 +144,33 @@ async def test_a_slow_statement_is_explained_in_the_log(server: Server, reachabl
     log = (reachable / "postgres.log").read_text()
     assert "chat@chat LOG:  duration: 3" in log
     assert "Query Text: SELECT count(*) FROM notes, pg_sleep(0.3)" in log
+
+
+async def test_a_flood_of_failing_statements_does_not_fill_the_disk(
+    server: Server, reachable: Path
+) -> None:
+    log = reachable / "postgres.log"
+    bound = LogBound(
+        path=log,
+        put_aside=lambda: cut(log, limit_bytes=1 << 20),
+        limit_bytes=1 << 20,
+        period_s=0.02,
+    )
+    bound.begin()
+    connection = await asyncpg.connect(server.addresses.app_dsn)
+    try:
+        for number in range(40):
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await connection.execute(f"SELECT {'x' * 200_000}_{number}")
+            async with asyncio.timeout(20):
+                while log.stat().st_size > 1 << 20:  # noqa: ASYNC110 - the bound's doing
+                    await asyncio.sleep(0.01)
+    finally:
+        await connection.close()
+        await bound.close()
+    # 8 MB were written.
+    assert log.stat().st_size <= 1 << 20
+    assert 0 < aside(log).stat().st_size <= 1 << 20
 
 
 async def test_when_the_app_holds_every_slot_only_the_superuser_gets_in(server: Server) -> None:

@@ -39,7 +39,53 @@ def test_a_campaign_file_is_taken_along(tmp_path: Path) -> None:
     assert told.argv == (*BASE, "--no-TTY", *mount, "campaign", "run", inside)
 
 
-@pytest.mark.parametrize("words", [["--runs", "/x"], ["--runs=/x"], ["--api-key-file", "k"]])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("webhook: {url: 'https://p.example', secret_file: s}\n", "webhook.secret_file is not in"),
+        ("operator_options: {agent: ./mine.yaml}\n", "operator_options.agent is a file"),
+    ],
+)
+def test_a_campaign_file_that_names_another_is_refused_with_what_to_do(
+    tmp_path: Path, content: str, problem: str
+) -> None:
+    """Only the file itself is mounted: what is beside it is its user's."""
+    file = tmp_path / "night.yaml"
+    file.write_text(f"target: chat_db_app\n{content}")
+    with pytest.raises(UsageError, match=problem) as refused:
+        redirect(["run", str(file), "--stack", "compose"], project=PROJECT)
+    assert "in .env" in refused.value.hint or "docs/compose.md" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "webhook: {url: 'https://p.example'}\n",
+        "operator_options: {agent: claude-code}\n",
+        "webhook: of no use\n",
+        "- no campaign\n",
+        "{: no yaml\n",
+    ],
+)
+def test_what_is_wrong_with_a_campaign_file_is_said_by_who_reads_it(
+    tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "night.yaml"
+    file.write_text(content)
+    told = redirect(["run", str(file), "--stack", "compose"], project=PROJECT)
+    assert "/run/ratchet/given/night.yaml" in told.argv
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--runs", "/x"],
+        ["--runs=/x"],
+        ["--api-key-file", "k"],
+        ["--webhook-secret-file", "s"],
+        ["--webhook-secret-file=s"],
+    ],
+)
 def test_what_the_container_does_not_have_is_refused(words: list[str]) -> None:
     with pytest.raises(UsageError, match="of no use with --stack compose"):
         redirect(["run", "--stack", "compose", *words], project=PROJECT)

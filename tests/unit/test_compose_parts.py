@@ -11,21 +11,28 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from campaign.errors import UsageError
+from campaign.identity import own_identity
+from campaign.runs import new_run
 from campaign.stack.components import LoadgenSettings, SupervisorSettings
 from campaign.stack.compose.parts import loadgen_config, supervisor_config, write_json
 from campaign.stack.compose.places import ComposePlaces, is_compose
 from campaign.stack.compose.setup import folders, set_up
 from campaign.stack.errors import StackError
+from campaign.stack.programs import PrometheusPrograms
 from campaign.stack.prometheus import (
+    MOST_KEPT,
     SCRAPE_INTERVAL,
     SCRAPE_TIMEOUT,
+    PrometheusServer,
     ScrapeJob,
     configuration,
 )
 from campaign.supervisor import load_config
 from loadgen.config import Config
 
-PROMETHEUS = Path(__file__).parents[2] / "deploy/prometheus/prometheus.yml"
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy/prometheus/prometheus.yml"
 
 
 def places_in(root: Path) -> ComposePlaces:
@@ -52,6 +59,18 @@ def test_the_supervisor_understands_its_configuration(tmp_path: Path) -> None:
     assert config.relay_port is None
     assert len(set(config.users)) > 2
     assert config.state_dir == Path("/var/lib/ratchet/app/runs/a-campaign/supervisor")
+
+
+def test_no_campaign_shares_the_folder_of_the_supervisor_that_has_none(
+    tmp_path: Path, owners: dict[Path, tuple[int, int]]
+) -> None:
+    places = places_in(tmp_path)
+    set_up(places)
+    assert owners
+    folder = Path(json.loads(places.supervisor_config.read_text())["state_dir"]).parent
+    assert folder.parent == places.app_runs
+    with pytest.raises(UsageError, match="cannot be a campaign's name"):
+        new_run(tmp_path / "runs", folder.name)
 
 
 def test_the_load_generator_understands_its_configuration() -> None:
@@ -131,6 +150,41 @@ def test_a_key_that_is_no_longer_given_is_forgotten(
     set_up(places, given_key="sk-test")
     set_up(places)
     assert places.api_key.read_text() == ""
+
+
+def test_the_webhooks_secret_is_the_campaigns_alone_and_forgotten_when_it_is_not_given(
+    tmp_path: Path, owners: dict[Path, tuple[int, int]]
+) -> None:
+    """Both of its lines, while it is changed."""
+    places = places_in(tmp_path)
+    set_up(places, given_webhook_secret="whsec_bmV3\nwhsec_b2xk")  # noqa: S106 - the test's
+    assert places.webhook_secret.read_text() == "whsec_bmV3\nwhsec_b2xk\n"
+    assert stat.S_IMODE(places.webhook_secret.stat().st_mode) == 0o400
+    assert owners
+    set_up(places)
+    assert places.webhook_secret.read_text() == ""
+
+
+def test_the_campaign_is_told_where_the_secret_is_when_one_is_given() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    inside = str(ComposePlaces().webhook_secret)
+    assert f"RATCHET_WEBHOOK_SECRET_FILE: ${{RATCHET_WEBHOOK_SECRET_FILE:+{inside}}}" in text
+    assert "secrets: [anthropic_api_key, webhook_secret]" in text
+
+
+def test_prometheus_keeps_no_more_than_on_the_local_stack() -> None:
+    """An app that invents series fills the disk on neither."""
+    command = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert f"--storage.tsdb.retention.size={MOST_KEPT}" in command["prometheus"]["command"]
+    server = PrometheusServer(
+        programs=PrometheusPrograms(prometheus=Path("/p"), promtool=Path("/t"), version="3.5.0"),
+        folder=Path("/data"),
+        port=1,
+        identity=own_identity(),
+        jobs=(),
+    )
+    spec = server.service(log_file=Path("/log"))
+    assert f"--storage.tsdb.retention.size={MOST_KEPT}" in spec.process.argv
 
 
 def test_what_a_campaign_told_the_services_survives_the_next_start(

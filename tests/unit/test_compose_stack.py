@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog.testing
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
 
@@ -33,6 +35,7 @@ from campaign.stack.compose.asking import HttpService, Services
 from campaign.stack.compose.database import Order, ServedDatabase
 from campaign.stack.compose.watch import Alive, Look, Refused
 from campaign.stack.errors import ComponentFailedError
+from campaign.stack.log_bound import LIMIT_BYTES
 from campaign.stack.snapshots import SnapshotStore
 
 RULES = "groups: []\n"
@@ -214,6 +217,8 @@ async def test_what_other_containers_see_of_a_run_is_on_their_volumes(
         run = places.runs / "one"
         assert (run / "deployments").resolve() == places.releases / "one"
         assert (run / "logs" / "postgres.log").readlink() == places.database_log
+        older = places.database_log.with_name("postgres.log.1")
+        assert (run / "logs" / "postgres.log.1").readlink() == older
         assert (run / "supervisor").readlink() == places.app_runs / "one" / "supervisor"
 
 
@@ -327,6 +332,93 @@ async def test_rules_that_prometheus_refuses_are_taken_back(
         with pytest.raises(BadRulesError, match="yaml: line 1"):
             await stack.reload_rules()
         assert (places.generated / "campaign.rules.yaml").read_text() == RULES
+
+
+async def test_rules_that_are_refused_at_the_start_are_left_to_nobody(
+    places: ComposePlaces, world: World
+) -> None:
+    """Prometheus would not start again with them, whoever plays by then."""
+    world.objection = "yaml: line 1"
+    with pytest.raises(BadRulesError):
+        await stack_of(places, world, config_of(places, "one")).start()
+    assert not (places.generated / "campaign.rules.yaml").exists()
+
+
+async def test_rules_that_keep_prometheus_from_starting_go_before_it_is_waited_for(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a campaign that was killed between two lines, say."""
+    left = places.generated / "campaign.rules.yaml"
+    left.write_text("not rules\n")
+
+    async def look(service: FakeService) -> Look:
+        if service.name == "prometheus" and left.exists() and left.read_text() != RULES:
+            return Refused(reason="is not there")
+        return Alive(started_at=world.started[service.name])
+
+    monkeypatch.setattr(FakeService, "look", look)
+    monkeypatch.setattr("campaign.stack.compose.stack._READY_TIMEOUT_S", 1.0)
+    async with stack_of(places, world, config_of(places, "one")):
+        assert left.read_text() == RULES
+
+
+async def test_rules_are_taken_back_when_prometheus_cannot_be_reached(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_service: FakeService, _path: str) -> str:
+        raise ComponentFailedError("prometheus", "cannot be reached")
+
+    config = config_of(places, "one")
+    async with stack_of(places, world, config) as stack:
+        config.rule_files[0].write_text("perhaps not rules\n")
+        monkeypatch.setattr(FakeService, "post", away)
+        with pytest.raises(ComponentFailedError):
+            await stack.reload_rules()
+        assert (places.generated / "campaign.rules.yaml").read_text() == RULES
+
+
+def test_rules_in_two_files_are_refused_before_anything_is_done(
+    places: ComposePlaces, world: World
+) -> None:
+    """There is one place for them: the second would take the first one's."""
+    config = config_of(places, "one")
+    (rules,) = config.rule_files
+    with pytest.raises(StackError, match="one file of rules"):
+        stack_of(places, world, replace(config, rule_files=(rules, rules)))
+
+
+async def test_one_that_refuses_to_end_with_the_campaign_is_told_of(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(service: FakeService) -> None:
+        raise ComponentFailedError(service.name, "does not end: 403")
+
+    with structlog.testing.capture_logs() as said:
+        async with stack_of(places, world, config_of(places, "one")):
+            monkeypatch.setattr(FakeService, "end", refuse)
+    told = {entry["component"]: entry["reason"] for entry in said if "component" in entry}
+    assert set(told) == {"supervisor", "loadgen"}
+    assert all("does not end: 403" in reason for reason in told.values())
+    # The next campaign can have the stack all the same.
+    monkeypatch.undo()
+    async with stack_of(places, world, config_of(places, "two")):
+        pass
+
+
+async def test_the_databases_log_is_put_aside_by_its_server(
+    places: ComposePlaces, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def put_aside(_database: FakeDatabase) -> None:
+        asked.set()
+
+    monkeypatch.setattr(FakeDatabase, "put_log_aside", put_aside)
+    places.database_log.parent.mkdir(parents=True)
+    places.database_log.touch()
+    async with stack_of(places, world, config_of(places, "one")):
+        os.truncate(places.database_log, LIMIT_BYTES + 1)
+        await asyncio.wait_for(asked.wait(), timeout=20)
 
 
 async def test_a_restart_is_told_of(places: ComposePlaces, world: World) -> None:

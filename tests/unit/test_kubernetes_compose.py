@@ -60,7 +60,7 @@ WORKER = [
 NOT_THERE = {
     "campaign": set(map(variable_of, TOLD))
     | {f"RATCHET_{page}_PORT" for page in ("PAGE", "GRAFANA", "PROMETHEUS", "LOCUST")}
-    | {"ANTHROPIC_BASE_URL"},
+    | {"ANTHROPIC_BASE_URL", "RATCHET_WEBHOOK", "RATCHET_WEBHOOK_SECRET_FILE"},
     # a file (volume `given`)
     "setup": {"ANTHROPIC_API_KEY"},
 }

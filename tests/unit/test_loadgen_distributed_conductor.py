@@ -151,10 +151,11 @@ def test_a_dimension_begins_at_the_same_moment_for_all_and_stays(stage: Stage) -
 def test_who_does_not_carry_an_order_out_is_lost_and_the_others_play_all_of_it(
     stage: Stage, tmp_path: Path
 ) -> None:
-    Spool(tmp_path, "b-1")
+    spool = Spool(tmp_path, "b-1")
     master = conduct(stage, "a", "b", spool_dir=tmp_path)
     stage.deaf.add("b")
     master.apply(LOAD)
+    spool.remove()
     assert stage.orders()["a"].present == (0,)
     (change,) = master.changes(after=0)
     assert (change["worker"], change["kind"], change["covered"]) == ("b", "lost", True)
@@ -184,10 +185,11 @@ def test_it_is_ready_once_all_were_there_and_stays_so(stage: Stage) -> None:
 
 
 def test_one_that_comes_back_is_given_its_place_and_the_load(stage: Stage, tmp_path: Path) -> None:
-    Spool(tmp_path, "b-1")
+    spool = Spool(tmp_path, "b-1")
     master = conduct(stage, "a", "b", spool_dir=tmp_path)
     master.apply(LOAD)
     master._update({"b-1": "was silent for 3.0 s"})
+    spool.remove()
     assert stage.orders()["a"].present == (0,)
     assert stage.orders()["a"].gap_s > 0
     stage.report("b", life="b-2")
@@ -239,6 +241,62 @@ def test_what_a_lost_worker_left_behind_is_taken_from_its_spool(
     assert [entry["message_id"] for entry in page.entries] == [1, 2, 3]
     (change,) = master.changes(after=0)
     assert change["covered"] is True
+
+
+def killed(spool: Spool) -> None:
+    """Its file is there, and nobody holds it any more."""
+    assert spool._file is not None
+    spool._file.close()
+
+
+def test_the_spools_of_those_who_ended_are_removed_when_they_are_taken(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Both are lost at the same moment: nothing of the second is gone before it was read."""
+    spools = {life: Spool(tmp_path, life) for life in ("a-1", "b-1", "c-1")}
+    master = conduct(stage, "a", "b", "c", spool_dir=tmp_path)
+    master.apply(LOAD)
+    for life in ("a-1", "b-1"):
+        spools[life].write(1, write(len(life)))
+        killed(spools[life])
+    master._update(dict.fromkeys(("a-1", "b-1"), "was silent for 3.0 s"))
+    assert [path.name for path in tmp_path.iterdir()] == ["c-1.jsonl"]
+    assert [change["covered"] for change in master.changes(after=0)] == [True, True]
+
+
+def test_one_that_is_only_silent_keeps_its_spool_until_it_has_ended(
+    stage: Stage, tmp_path: Path
+) -> None:
+    silent, other = Spool(tmp_path, "b-1"), Spool(tmp_path, "c-1")
+    master = conduct(stage, "a", "b", "c", spool_dir=tmp_path)
+    master.apply(LOAD)
+    master._update({"b-1": "was silent for 3.0 s"})
+    assert (tmp_path / "b-1.jsonl").exists()
+    killed(silent)
+    killed(other)
+    master._update({"c-1": "was silent for 3.0 s"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_that_came_back_keeps_its_spool(stage: Stage, tmp_path: Path) -> None:
+    """What it is acknowledged from then on would else be known to nobody when it is killed."""
+    back, other = Spool(tmp_path, "b-1"), Spool(tmp_path, "c-1")
+    master = conduct(stage, "a", "b", "c", spool_dir=tmp_path)
+    master.apply(LOAD)
+    master._update({"b-1": "was silent for 3.0 s"})
+    stage.report("b")
+    killed(back)
+    killed(other)
+    master._update({"c-1": "was silent for 3.0 s"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b-1.jsonl"]
+
+
+def test_what_workers_of_another_master_left_is_removed(stage: Stage, tmp_path: Path) -> None:
+    ended, living = Spool(tmp_path, "a-1"), Spool(tmp_path, "b-1")
+    killed(ended)
+    conduct(stage, spool_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b-1.jsonl"]
+    living.remove()
 
 
 def test_writes_that_nobody_knows_of_leave_a_loss_uncovered(stage: Stage) -> None:

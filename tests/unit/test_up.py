@@ -20,9 +20,10 @@ from campaign.cli.up import TOLD, another, asked_by, begin
 from campaign.cli.variables import variable_of
 from campaign.errors import RatchetError, UsageError
 from campaign.host import Host
-from campaign.model import Budget, CampaignBudget
+from campaign.model import Budget, CampaignBudget, Webhook
 from campaign.orders import specify
-from campaign.runs import RunFolder
+from campaign.rig import RigOptions
+from campaign.runs import RunFolder, list_runs
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: Mapping[str, Any] = YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text())
@@ -94,7 +95,9 @@ def test_the_compose_file_passes_on_all_of_it_and_nothing_else() -> None:
     assert set(EVERYTHING) == {variable_of(name) for name in TOLD}
     passed = COMPOSE["services"]["campaign"]["environment"]
     stacks_own = {"RATCHET_RUNS", "RATCHET_CACHE", "RATCHET_LOAD_WORKERS"}
-    ours = {name for name in passed if name.startswith("RATCHET_")} - stacks_own
+    of_all_that_is_played = {"RATCHET_WEBHOOK", "RATCHET_WEBHOOK_SECRET_FILE"}
+    ours = {name for name in passed if name.startswith("RATCHET_")}
+    ours -= stacks_own | of_all_that_is_played
     assert {name for name in ours if not name.endswith("_PORT")} == set(EVERYTHING)
 
 
@@ -206,6 +209,18 @@ async def test_a_refusal_of_the_host_is_told_of_the_variables_too(
     assert "RATCHET_BUDGET_USD 3 cannot be kept" in said
     assert "bound it by RATCHET_BUDGET_WALL instead" in said
     assert "it was told RATCHET_OPERATOR=external RATCHET_BUDGET_USD=3" in said
+
+
+async def test_a_wrong_webhook_is_told_of_by_its_variable_and_the_pages_stay_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = RigOptions(webhook=Webhook(url="pager.example/ratchet"))
+    async with Host(tmp_path, options=options) as host:
+        await begin(host, {}, has_key=False)
+        said = capsys.readouterr().err
+    assert "RATCHET_WEBHOOK: expected http:// or https:// and a host" in said
+    assert "pager" not in said
+    assert list_runs(tmp_path) == []
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ whole, physically, as on the local stack: with its dead rows, its statistics, it
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -34,7 +35,8 @@ Order = Literal["copy", "fresh", "kept"]
 
 #: in the server's own container
 _VOLUME = "/var/lib/postgresql/data"
-_SNAPSHOT = "/exchange/snapshot"
+_EXCHANGE = "/exchange"
+_SNAPSHOT = "snapshot"
 _PASSWORD = "/run/ratchet/database/password"  # noqa: S105 - a path
 
 #: a server that recovers, or that is made anew, on a busy machine
@@ -50,22 +52,21 @@ _FAILURES = (
     asyncpg.InternalClientError,
 )
 
-#: While a cluster is made, a server answers that is ended again: it is not the container's first
-#: process.
-_STARTED = """
-SELECT extract(epoch FROM pg_postmaster_start_time())::float8 AS started_at,
-       split_part(pg_read_file('postmaster.pid'), E'\\n', 1) = '1' AS is_first
-"""
+_STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::float8"
 _END = """COPY (SELECT 1) TO PROGRAM 'kill -INT "$(head -n 1 postmaster.pid)"'"""
+#: A copy that was given up may still be going on: without its folder it ends.
 _COPY = f"""COPY (SELECT 1) TO PROGRAM '
     set -e
-    rm -rf {_SNAPSHOT}
-    PGPASSWORD=$(cat {_PASSWORD}) pg_basebackup --pgdata={_SNAPSHOT} --host=/var/run/postgresql \
-        --port={PORT} --username={SUPERUSER} --wal-method=stream --checkpoint=fast --no-sync \
-        --no-password >&2
-    chgrp -R {GROUP_ID} {_SNAPSHOT}
-    chmod -R g+rwX {_SNAPSHOT}
+    rm -rf {_EXCHANGE}/{_SNAPSHOT}* || :
+    PGPASSWORD=$(cat {_PASSWORD}) pg_basebackup --pgdata={_EXCHANGE}/{{name}} \
+        --host=/var/run/postgresql --port={PORT} --username={SUPERUSER} --wal-method=stream \
+        --checkpoint=fast --no-sync --no-password >&2
+    chgrp -R {GROUP_ID} {_EXCHANGE}/{{name}}
+    chmod -R g+rwX {_EXCHANGE}/{{name}}
 '"""
+#: The server writes on to the file under its new name, until it is told to look at the old one.
+_PUT_LOG_ASIDE = "COPY (SELECT 1) TO PROGRAM 'test ! -e {log} || mv -f {log} {log}.1'"
+_BEGIN_LOG = "SELECT pg_rotate_logfile()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +94,7 @@ class ServedDatabase:
     async def started_at(self) -> float:
         """Epoch seconds at which the server started; raises what asyncpg does."""
         async with self._asked() as connection:
-            row = await connection.fetchrow(_STARTED)
-        if not row["is_first"]:
-            raise asyncpg.CannotConnectNowError("its cluster is being made")
-        return float(row["started_at"])
+            return float(await connection.fetchval(_STARTED))
 
     async def look(self) -> Look:
         """By a new connection each time: a superuser's, which a full server lets in as well."""
@@ -174,7 +172,7 @@ class ServedDatabase:
             await self.end()
             if self._order.exists() or await self.owner() != campaign:
                 problem = f"the database server did not take up the order: {campaign} {what}"
-                raise StackError(problem)
+                raise StackError(problem, hint="its log says why: docker compose logs postgres")
         finally:
             self.withdraw()
 
@@ -183,10 +181,11 @@ class ServedDatabase:
         self._order.unlink(missing_ok=True)
 
     async def install(self, campaign: str, store: SnapshotStore, name: str) -> None:
-        """Serve what the store holds under that name.
+        """Serve what the store holds under that name, wherever it was made.
 
         Raises:
-            StackError: there is no such snapshot, it is damaged, or the disk is full.
+            StackError: there is no such snapshot, it is damaged or of another major version of
+                Postgres, or the disk is full.
         """
         copy = self.places.exchange / "copy"
         try:
@@ -204,18 +203,34 @@ class ServedDatabase:
         Raises:
             StackError: it cannot be made.
         """
-        snapshot = self.places.exchange / "snapshot"
+        # A name of its own, which nothing that is still at work for an earlier one writes to.
+        name = f"{_SNAPSHOT}-{secrets.token_hex(4)}"
         require_free_space(self.places.exchange)
         try:
-            await self._copy()
-            yield snapshot
+            await self._copy(name)
+            yield self.places.exchange / name
         finally:
-            await asyncio.to_thread(shutil.rmtree, snapshot, ignore_errors=True)
+            path = self.places.exchange / name
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
-    async def _copy(self) -> None:
+    async def put_log_aside(self) -> None:
+        """Begin another log; the one before the last is gone.
+
+        Raises:
+            StackError: the server cannot be asked.
+        """
+        log = self.places.database_log
         try:
             async with self._asked() as connection:
-                await connection.execute(_COPY, timeout=_COPY_TIMEOUT_S)
+                await connection.execute(_PUT_LOG_ASIDE.format(log=log))
+                await connection.execute(_BEGIN_LOG)
+        except _FAILURES as error:
+            raise StackError(f"the database's log cannot be put aside: {error}") from error
+
+    async def _copy(self, name: str) -> None:
+        try:
+            async with self._asked() as connection:
+                await connection.execute(_COPY.format(name=name), timeout=_COPY_TIMEOUT_S)
         except _FAILURES as error:
             raise StackError(f"the database cannot be copied: {error}") from error
 

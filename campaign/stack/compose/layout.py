@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from campaign.stack.errors import StackInUseError
+from campaign.stack.log_bound import aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +31,7 @@ def lay_out(run_dir: Path, places: ComposePlaces) -> None:
         logs / "app.log": places.app_runs / name / "app.log",
         logs / "app.log.1": places.app_runs / name / "app.log.1",
         logs / "postgres.log": places.database_log,
+        logs / "postgres.log.1": aside(places.database_log),
     }
     for link, target in links.items():
         if not link.is_symlink():

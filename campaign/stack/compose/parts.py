@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from campaign.stack.components import LoadgenSettings, SupervisorSettings
     from campaign.stack.compose.places import ComposePlaces
 
-#: between two campaigns
-IDLE = "idle"
+#: between two campaigns; no campaign can have this name (`campaign.runs.new_run`)
+IDLE = "_idle"
 
 
 def supervisor_config(

@@ -170,6 +170,11 @@ class ComposePlaces:
         return self.root / "run/ratchet/secrets/anthropic_api_key"
 
     @property
+    def webhook_secret(self) -> Path:
+        """What notices are signed with; empty when nothing was given."""
+        return self.root / "run/ratchet/secrets/webhook_secret"
+
+    @property
     def given_key(self) -> Path | None:
         """The same, if one was given."""
         try:

@@ -1,7 +1,7 @@
 """``python -m campaign.stack.compose.setup``: before anything else runs, in a container that ends.
 
 It makes the passwords and tokens of this installation, once, and sees to it that each volume
-belongs to whom it is for. A key that was given is put where only the campaign finds it.
+belongs to whom it is for. Secrets that were given are put where only the campaign finds them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _WHEELS = Path("/opt/wheels")
 _KEY_VARIABLE = "ANTHROPIC_API_KEY"
 #: a secret of compose, from the file that ANTHROPIC_API_KEY_FILE names
 _KEY_SECRET = "run/secrets/anthropic_api_key"  # noqa: S105 - a path
+#: the same, from the file that RATCHET_WEBHOOK_SECRET_FILE names
+_WEBHOOK_SECRET = "run/secrets/webhook_secret"  # noqa: S105 - a path
 #: of a cluster: its load workers have no volume with what is made here, and are told it too
 _TOKEN_SECRET = "run/secrets/load_token"  # noqa: S105 - a path
 
@@ -77,8 +79,14 @@ def folders(places: ComposePlaces) -> tuple[Owned, ...]:
     )
 
 
-def set_up(places: ComposePlaces, *, given_key: str = "", given_token: str = "") -> None:
-    """Make what is missing; what is there stays, but for the key.
+def set_up(
+    places: ComposePlaces,
+    *,
+    given_key: str = "",
+    given_token: str = "",
+    given_webhook_secret: str = "",
+) -> None:
+    """Make what is missing; what is there stays, but for the key and the webhook's secret.
 
     A token that is given is the load generator's, instead of one that is made up.
 
@@ -90,6 +98,7 @@ def set_up(places: ComposePlaces, *, given_key: str = "", given_token: str = "")
     _secret(places.loadgen_token, user=GROUP_ID, mode=0o400, given=given_token)
     _secret(places.daemon_token, user=GROUP_ID, mode=0o400)
     _keep(places.api_key, given_key, user=GROUP_ID, mode=0o400)
+    _keep(places.webhook_secret, given_webhook_secret, user=GROUP_ID, mode=0o400)
     if not places.supervisor_config.exists():
         idle = SupervisorSettings(wheels_dir=_WHEELS, environments_dir=places.environments)
         write_json(places.supervisor_config, supervisor_config(idle, places, run=IDLE))
@@ -104,7 +113,12 @@ def set_up(places: ComposePlaces, *, given_key: str = "", given_token: str = "")
 def main() -> int:
     places = ComposePlaces()
     key = os.environ.get(_KEY_VARIABLE, "").strip() or _read(places.root / _KEY_SECRET)
-    set_up(places, given_key=key, given_token=_read(places.root / _TOKEN_SECRET))
+    set_up(
+        places,
+        given_key=key,
+        given_token=_read(places.root / _TOKEN_SECRET),
+        given_webhook_secret=_read(places.root / _WEBHOOK_SECRET),
+    )
     where = "given" if key else "not given"
     sys.stderr.write(f"ratchet: volumes and secrets are ready; API key {where}\n")
     return 0

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
+
+import structlog
 
 from campaign.stack.compose.asking import HttpService, Services, own_address, services_at
 from campaign.stack.compose.database import ServedDatabase
@@ -28,6 +30,7 @@ from campaign.stack.errors import (
     StackError,
 )
 from campaign.stack.interface import ComponentDown, ComponentUp, StackAddresses
+from campaign.stack.log_bound import LogBound
 from campaign.stack.prometheus import wait_for_samples
 from campaign.stack.record import RECORD_NAME
 from campaign.stack.together import together
@@ -47,6 +50,8 @@ _TARGETS = "ratchet.json"
 #: Prometheus looks for new targets every five seconds, and scrapes each second
 _SAMPLES_TIMEOUT_S = 60.0
 
+log = structlog.get_logger(__name__)
+
 
 class ComposeStack:
     """The services of `docker-compose.yml`; see `ProcessStack` for what it offers."""
@@ -59,6 +64,9 @@ class ComposeStack:
         database: ServedDatabase | None = None,
         services: Services | None = None,
     ) -> None:
+        """Raises StackError for more than one file of rules: there is one place for them."""
+        if len(config.rule_files) > 1:
+            raise StackError("the compose stack takes one file of rules")
         self._config = config
         self._places = places or ComposePlaces()
         self._database = database or ServedDatabase(places=self._places)
@@ -67,6 +75,9 @@ class ComposeStack:
         self._open = AsyncExitStack()
         self._addresses: StackAddresses | None = None
         self._watch = self._watching()
+        self._log_bound = LogBound(
+            path=self._places.database_log, put_aside=self._database.put_log_aside
+        )
 
     @property
     def addresses(self) -> StackAddresses:
@@ -98,17 +109,21 @@ class ComposeStack:
         for name in _NAMES:
             self._watch.begin(name)
         self._watch.begin_beside()
+        self._log_bound.begin()
 
     async def stop(self) -> None:
         """Nothing of this campaign goes on: no app runs, no load; the services stay up."""
+        await self._log_bound.close()
         await self._watch.close()
         if self._addresses is not None:
             self._addresses = None
-            await asyncio.gather(
-                self._services.supervisor.end(),
-                self._services.loadgen.end(),
-                return_exceptions=True,
+            asked = (self._services.supervisor, self._services.loadgen)
+            ends = await asyncio.gather(
+                *(service.end() for service in asked), return_exceptions=True
             )
+            for service, end in zip(asked, ends, strict=True):
+                if isinstance(end, BaseException):
+                    log.warning("component_goes_on", component=service.name, reason=str(end))
         await self._open.aclose()
 
     def events(self) -> AsyncIterator[ComponentEvent]:
@@ -136,15 +151,14 @@ class ComposeStack:
         Raises:
             BadRulesError: in its own words; the old rules stay in force.
         """
-        installed = self._places.generated / _RULES
-        before = installed.read_text() if installed.exists() else None
-        self._install_rules()
-        problem = await self._services.prometheus.post("/-/reload")
-        if not problem:
-            return
-        if before is not None:
-            publish(installed, before)
-        raise BadRulesError(f"Prometheus does not accept the rules:\n  {problem}")
+        before = self._rules.read_text() if self._rules.exists() else None
+        with ExitStack() as unless_accepted:
+            unless_accepted.callback(self._put_back_rules, before)
+            self._install_rules()
+            problem = await self._services.prometheus.post("/-/reload")
+            if problem:
+                raise BadRulesError(f"Prometheus does not accept the rules:\n  {problem}")
+            unless_accepted.pop_all()
 
     # -- how ------------------------------------------------------------------------------------
 
@@ -163,6 +177,8 @@ class ComposeStack:
         lay_out(self._config.run_dir, self._places)
         began = time.time()
         self._tell_services()
+        # Another campaign's are of no use to this one, and could keep Prometheus from starting.
+        self._rules.unlink(missing_ok=True)
         await together(self._renew("supervisor"), self._renew("loadgen"), self._prepare_database())
         await self._wait_for("prometheus")
         self._tell_prometheus()
@@ -190,7 +206,6 @@ class ComposeStack:
             places.loadgen_config,
             loadgen_config(config.loadgen, places, token=self._services.loadgen.token),
         )
-        self._install_rules()
 
     def _tell_prometheus(self) -> None:
         """Where we are as it sees us; while it is not there, it has no name."""
@@ -204,9 +219,20 @@ class ComposeStack:
         write_json(self._places.generated / _TARGETS, targets)
 
     def _install_rules(self) -> None:
-        """One file: what is written here is read by Prometheus at any moment."""
+        """What is written here is read by Prometheus at any moment."""
         for rules in self._config.rule_files:
-            publish(self._places.generated / _RULES, rules.read_text())
+            publish(self._rules, rules.read_text())
+
+    def _put_back_rules(self, before: str | None) -> None:
+        """It would not start again with rules that it refuses, whoever plays by then."""
+        if before is None:
+            self._rules.unlink(missing_ok=True)
+        else:
+            publish(self._rules, before)
+
+    @property
+    def _rules(self) -> Path:
+        return self._places.generated / _RULES
 
     async def _prepare_database(self) -> None:
         await self._database.wait_until_ready(timeout_s=_READY_TIMEOUT_S)
