@@ -53,10 +53,13 @@ _FAILURES = (
 )
 
 _STARTED = "SELECT extract(epoch FROM pg_postmaster_start_time())::float8"
-_END = """COPY (SELECT 1) TO PROGRAM 'kill -INT "$(head -n 1 postmaster.pid)"'"""
+#: A program that ended before it was given its line would be an error.
+_TAKE = "cat >/dev/null"
+_END = f"""COPY (SELECT 1) TO PROGRAM '{_TAKE}; kill -INT "$(head -n 1 postmaster.pid)"'"""
 #: A copy that was given up may still be going on: without its folder it ends.
 _COPY = f"""COPY (SELECT 1) TO PROGRAM '
     set -e
+    {_TAKE}
     rm -rf {_EXCHANGE}/{_SNAPSHOT}* || :
     PGPASSWORD=$(cat {_PASSWORD}) pg_basebackup --pgdata={_EXCHANGE}/{{name}} \
         --host=/var/run/postgresql --port={PORT} --username={SUPERUSER} --wal-method=stream \
@@ -65,7 +68,10 @@ _COPY = f"""COPY (SELECT 1) TO PROGRAM '
     chmod -R g+rwX {_EXCHANGE}/{{name}}
 '"""
 #: The server writes on to the file under its new name, until it is told to look at the old one.
-_PUT_LOG_ASIDE = "COPY (SELECT 1) TO PROGRAM 'test ! -e {log} || mv -f {log} {log}.1'"
+_PUT_LOG_ASIDE = f"""COPY (SELECT 1) TO PROGRAM '
+    {_TAKE}
+    test ! -e {{log}} || mv -f {{log}} {{log}}.1
+'"""
 _BEGIN_LOG = "SELECT pg_rotate_logfile()"
 
 
