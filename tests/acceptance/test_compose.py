@@ -87,11 +87,12 @@ def _everything_is_up(stack: Project) -> None:
         "LOCUST_PORT": "/",
     }
     for name, path in paths.items():
-        assert _answers(f"http://127.0.0.1:{stack.variables[name]}{path}")
+        assert _answers(int(stack.variables[name]), path), name
 
 
-def _answers(url: str) -> bool:
+def _answers(port: int, path: str) -> bool:
     """At a campaign's end the load generator is started anew: it may just be away."""
+    url = f"http://127.0.0.1:{port}{path}"
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         try:
