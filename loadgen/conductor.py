@@ -121,7 +121,10 @@ class Conductor:
             now_s = time.monotonic()
             users = sum(dimension.users for dimension in load.dimensions)
             start_s = now_s + _LEAD_S + _LEAD_PER_USER_S * users
-            self._starts_s = {key: self._starts_s.get(key, start_s) for key in load.by_identity()}
+            self._starts_s = {
+                key: self._starts_s.get(key, start_s + delay_s)
+                for key, delay_s in load.delays_s().items()
+            }
             self._load = load
             self._roster.divide()
             self._settle(gap_s=0.0)

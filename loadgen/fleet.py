@@ -124,8 +124,9 @@ class Fleet:
             if assigned is not None:
                 for key, running in self._running.items():
                     self._reassign(key, running, assigned)
+            delays_s = load.delays_s()
             for key, dimension in todo.added.items():
-                self._running[key] = self._start(key, dimension, assigned)
+                self._running[key] = self._start(key, dimension, assigned, delays_s[key])
             self._load = load
             self._publish()
             share = WHOLE if assigned is None else assigned.share
@@ -151,14 +152,16 @@ class Fleet:
         for lane in lanes:
             lane.retire()
 
-    def _start(self, key: str, dimension: Dimension, assigned: Assignment | None) -> Running:
+    def _start(
+        self, key: str, dimension: Dimension, assigned: Assignment | None, delay_s: float
+    ) -> Running:
         numbers: Sequence[int] = range(dimension.users)
         if assigned is not None:
             numbers = assigned.share.numbers(key=key, users=dimension.users)
         user_class = self._users[dimension.behaviour]
         behaviour = _behaviour(user_class, dimension, remember=self._remember(dimension.behaviour))
         users = self._spawn(user_class, len(numbers))
-        team = self._team(key, dimension, behaviour, assigned)
+        team = self._team(key, dimension, behaviour, assigned, delay_s)
         running = Running(dimension=dimension, team=team, lanes={})
         self._staff(running, users, numbers, assigned)
         return running
@@ -200,10 +203,11 @@ class Fleet:
         dimension: Dimension,
         behaviour: Behaviour[Any],
         assigned: Assignment | None,
+        delay_s: float,
     ) -> Team:
         seed, timeout_s = self._seed, self._timeout_s
         if assigned is None:
-            start_s = time.monotonic() + _LEAD_S
+            start_s = time.monotonic() + _LEAD_S + delay_s
         else:
             seed, timeout_s = assigned.seed, assigned.timeout_s
             start_s = assigned.start_s(key)

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from loadgen.schedule import ArrivalKind
+from loadgen.schedule import ArrivalKind, delay_s
 
 #: One Locust process is one core: more than this for each is a mistake in the load vector.
 MAX_USERS = 5_000
@@ -105,6 +105,13 @@ class LoadVector(BaseModel):
             seen[dimension.key] += 1
             named[f"{dimension.key}#{seen[dimension.key]}"] = dimension
         return named
+
+    def delays_s(self) -> dict[str, float]:
+        """By the same ids, when each begins if it does not run yet."""
+        return {
+            key: delay_s(number, rate_hz=dimension.rate_hz)
+            for number, (key, dimension) in enumerate(self.by_identity().items())
+        }
 
 
 class LoadError(Exception):

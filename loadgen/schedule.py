@@ -6,6 +6,19 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+_SPREAD_S = 1.0
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def delay_s(number: int, *, rate_hz: float) -> float:
+    """Seconds from a load's start to the first arrival of its dimension `number` (from 0).
+
+    Dimensions have periods in common; begun at one instant, they would all burst together for good.
+    Spread by the golden ratio (an additive recurrence), no two come near each other, however many
+    there are.
+    """
+    return number * _GOLDEN % 1.0 * min(_SPREAD_S, 1.0 / rate_hz)
+
 
 class ArrivalKind(StrEnum):
     """How the users of one dimension lie in time relative to each other."""

@@ -77,6 +77,7 @@ def traffic(
     operation: str,
     *,
     rate: float,
+    sent: float | None = None,
     done: float | None = None,
     slow: float = 0,
     errors: float = 0,
@@ -84,8 +85,9 @@ def traffic(
     size: float = 1000,
     until: int = UNTIL,
 ) -> dict[str, str]:
-    """`rate` sent a second, `done` completed (slow ones included), `overdue` not answered."""
-    done = rate if done is None else done
+    """`rate` due a second, `sent`, `done` completed (slow ones included), `overdue` not answered."""
+    sent = rate if sent is None else sent
+    done = sent if done is None else done
     labels = f'job="loadgen",behaviour="{behaviour}",operation="{operation}"'
     in_time = {
         f'loadgen_request_duration_seconds_bucket{{{labels},le="{le}"}}': done - slow
@@ -94,7 +96,7 @@ def traffic(
     return {
         **alive(until),
         f"loadgen_offered_rate_hertz{{{labels}}}": gauge(rate, until=until),
-        f"loadgen_requests_started_total{{{labels}}}": counter(rate, until=until),
+        f"loadgen_requests_started_total{{{labels}}}": counter(sent, until=until),
         f"loadgen_request_duration_seconds_count{{{labels}}}": counter(done, until=until),
         **{name: counter(per_s, until=until) for name, per_s in in_time.items()},
         **{
@@ -328,6 +330,7 @@ def size_cases() -> list[Case]:
         case("large", large, expected(700_000, 8, 8, VIOLATED)),
         case("large among small ones", large | others, expected(700_000, 408, 408, VIOLATED)),
         case("one operation is silent", silent(small) | others, expected(1000, 400, 408, HELD)),
+        case("most wait", traffic(*lister, rate=20, sent=2), expected(1000, 8, 8, HELD)),
         case("nothing comes back", traffic(*lister, rate=20, done=0), NAN_80),
         case("the generator idles", alive(), expected(None, 0, 0, IDLE)),
         case("no generator", {}, NOTHING),
@@ -346,6 +349,8 @@ def statement_cases() -> list[Case]:
     ten = traffic("reader", "list_messages", rate=10)
     asked = 'ratchet_database_statements_total{job="ratchet"}'
     silent_ten = traffic("reader", "list_messages", rate=10, done=0)
+    waiting = traffic("reader", "list_messages", rate=20, sent=5)
+    under_way = traffic("reader", "list_messages", rate=20, sent=5, done=2)
     # 400 requests a second of ten statements each, since 16 s six; the database lags by two.
     calmed = (
         traffic("reader", "list_messages", rate=6) | database() | {asked: "0+4000x18 72060 72120"}
@@ -355,6 +360,8 @@ def statement_cases() -> list[Case]:
     return [
         case("ten each", ten | some, expected(10, 40, 40, HELD)),
         case("a thousand each", ten | many, expected(1000, 40, 40, VIOLATED)),
+        case("most wait for their turn", waiting | some, expected(20, 20, 20, HELD)),
+        case("most are on their way", under_way | some, expected(50, 8, 20, UNKNOWN)),
         case("nobody is answered", silent_ten | many, expected(math.inf, 0, 40, UNKNOWN)),
         case("nobody is answered, nothing is asked", silent_ten | database(), NAN_40),
         case("a load just ended", calmed, expected(10, 24, 24, HELD)),

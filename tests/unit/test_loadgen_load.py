@@ -103,3 +103,11 @@ def test_twins_are_two_dimensions() -> None:
     assert len(both) == 2
     todo = change(running=both, wanted=parse(READER).by_identity())
     assert len(todo.removed) == 1
+
+
+def test_each_dimension_begins_at_a_time_of_its_own() -> None:
+    load = parse(READER, WRITER, READER)
+    delays = load.delays_s()
+    assert delays.keys() == load.by_identity().keys()
+    assert len(set(delays.values())) == 3
+    assert parse(READER, WRITER).delays_s().items() <= delays.items()

@@ -1,9 +1,11 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.dice import Dice, Roll
-from loadgen.schedule import ArrivalKind, Schedule
+from loadgen.schedule import ArrivalKind, Schedule, delay_s
 
 
 def schedule(
@@ -74,3 +76,14 @@ def test_rolls_spread_over_the_whole_range() -> None:
 def test_a_part_of_a_roll_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValueError, match="part must be 0 to 3"):
         Roll(bits=0).below(10, part=4)
+
+
+@given(count=st.integers(min_value=1, max_value=60), rate_hz=st.floats(0.01, 1_000))
+def test_dimensions_begin_apart_from_each_other_and_soon(count: int, rate_hz: float) -> None:
+    delays = sorted(delay_s(number, rate_hz=rate_hz) for number in range(count))
+    most = min(1.0, 1 / rate_hz)
+    assert (delays[0], delays[-1] < most) == (0.0, True)
+    gaps = [later - sooner for sooner, later in pairwise([*delays, most])]
+    # The best that there is has gaps of 1/count.
+    assert min(gaps) > 0.35 * most / count
+    assert max(gaps) < 2.7 * most / count
