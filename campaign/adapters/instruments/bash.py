@@ -201,6 +201,7 @@ class Bash:
             self._kill_group()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), _END_TIMEOUT_S)
+            await _until_group_gone(self._process.pid)
         finally:
             for descriptor in (self._init_pidfd, self._status_fd):
                 if descriptor is not None:
@@ -298,3 +299,13 @@ async def _until_gone(pidfd: int) -> None:
     poll.register(pidfd, select.POLLIN)
     while not poll.poll(0) and time.monotonic() < deadline:  # noqa: ASYNC110 - the kernel tells
         await asyncio.sleep(_LOOK_S)
+
+
+async def _until_group_gone(group: int) -> None:
+    """What was killed ends when the kernel comes to it: bash may be gone before its children."""
+    deadline = time.monotonic() + _END_TIMEOUT_S
+    # Darwin's word for a group in which nothing is left but what nobody has asked after.
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            await asyncio.sleep(_LOOK_S)
