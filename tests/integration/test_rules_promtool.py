@@ -85,7 +85,7 @@ def traffic(
     size: float = 1000,
     until: int = UNTIL,
 ) -> dict[str, str]:
-    """`rate` due a second, `sent`, `done` completed (slow ones included), `overdue` not answered."""
+    """`rate` due a second, `sent`, `done` completed (with slow ones), `overdue` not answered."""
     sent = rate if sent is None else sent
     done = sent if done is None else done
     labels = f'job="loadgen",behaviour="{behaviour}",operation="{operation}"'
