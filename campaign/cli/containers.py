@@ -153,15 +153,22 @@ def accompany(command: Redirected) -> int:
 
     Without a terminal `docker compose run` leaves when it is interrupted, and the campaign goes on.
     """
-    child = subprocess.Popen(command.argv, start_new_session=True)
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
+    def pass_on(number: int, _frame: FrameType | None = None) -> None:
+        if child is None:
+            early.append(number)
+            return
         told = ("docker", "kill", "--signal", signal.Signals(number).name, command.name)
         if subprocess.run(told, capture_output=True, check=False).returncode != 0:
             child.send_signal(number)  # there is no container yet
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        child = subprocess.Popen(command.argv, start_new_session=True)
+        for number in early:
+            pass_on(number)
         return child.wait()
     finally:
         for number, handler in before.items():

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from campaign.cli.app import app
-from campaign.cli.containers import redirect
+from campaign.cli.containers import accompany, redirect
 from campaign.errors import UsageError
 
 PROJECT = Path("/srv/ratchet/docker-compose.yml")
@@ -129,3 +130,24 @@ def test_what_ends_the_command_ends_the_campaign_in_the_container(
     asked = (tmp_path / "asked").read_text().split()
     name = asked[asked.index("--name") + 1]
     assert (tmp_path / "told").read_text().split() == ["kill", "--signal", number.name, name]
+
+
+def test_what_ends_the_command_while_docker_is_started_is_passed_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    popen = subprocess.Popen
+
+    def started(*given: Any, **more: Any) -> Any:
+        child = popen(*given, **more)
+        if given[0][1] == "compose":
+            signal.raise_signal(signal.SIGINT)
+        return child
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+    assert accompany(redirect(["trial", "missing_index"], project=PROJECT, name="it")) == 7
+    assert (tmp_path / "told").read_text().split() == ["kill", "--signal", "SIGINT", "it"]
