@@ -107,13 +107,17 @@ esac
 """
 
 
+def put_docker(place: Path) -> None:
+    docker = place / "docker"
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_ends_the_command_ends_the_campaign_in_the_container(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    put_docker(tmp_path)
     path = f"{tmp_path}:{os.environ['PATH']}"
     command = subprocess.Popen(
         [sys.executable, "-m", "campaign", "trial", "missing_index", "--stack", "compose"],
@@ -135,9 +139,7 @@ def test_what_ends_the_command_ends_the_campaign_in_the_container(
 def test_what_ends_the_command_while_docker_is_started_is_passed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    docker = tmp_path / "docker"
-    docker.write_text(DOCKER)
-    docker.chmod(0o755)
+    put_docker(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("PLACE", str(tmp_path))
     popen = subprocess.Popen
