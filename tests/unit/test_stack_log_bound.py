@@ -18,10 +18,14 @@ def size_of(path: Path) -> int:
 
 def bound_of(path: Path, asked: list[int], *, failures: int = 0) -> LogBound:
     async def put_aside() -> None:
-        asked.append(size_of(path))
-        if len(asked) <= failures:
-            raise StackError("the server is away")
-        await cut(path, limit_bytes=100)
+        size = size_of(path)
+        try:
+            if len(asked) < failures:
+                raise StackError("the server is away")
+            await cut(path, limit_bytes=100)
+        finally:
+            # Last: whoever waits for it wants to see what it did.
+            asked.append(size)
 
     return LogBound(path=path, put_aside=put_aside, limit_bytes=100, period_s=0.001)
 
