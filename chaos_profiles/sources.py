@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from chaos_profiles.reading import File, TargetFiles
 from chaos_profiles.schema import ProfileFile
 
 _IGNORED = shutil.ignore_patterns("__pycache__", ".*")
+#: CPython 3.11 counts how deep it is for all threads together (cpython issue 106905)
+_PARSING = threading.Lock()
 
 
 def check_sources(files: TargetFiles, *, app_dir: Path) -> Iterator[Problem]:
@@ -66,7 +69,12 @@ def _absent(file: Path, function: str) -> str:
     if not file.is_file():
         here = (path.name for path in file.parent.glob("*.py"))
         return f"the app has no such file; {did_you_mean(file.name, here)}"
-    defined = set(definitions(ast.parse(file.read_text(encoding="utf-8"))))
+    try:
+        with _PARSING:
+            tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        return f"that file is no Python: {error}"
+    defined = set(definitions(tree))
     return "" if function in defined else f"is not defined there; {did_you_mean(function, defined)}"
 
 

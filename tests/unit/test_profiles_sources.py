@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -187,3 +190,29 @@ def test_profiles_of_a_users_own_folder_are_checked_like_ours(folder: Path, tmp_
     (own / "fix.patch").write_text(FIX.replace("slow()", "lazy()"))
     with pytest.raises(ProfileError, match=r"19_mine/fix\.patch: does not apply"):
         check(folder, own.parent)
+
+
+def test_an_app_that_is_no_python_is_a_problem_of_its_own(folder: Path) -> None:
+    (folder.parents[1] / "app" / "models.py").write_text(APP + "def (:\n")
+    ((file, field, message),) = told(folder)
+    assert (file, field) == ("profile.yaml", "anti_patterns.0")
+    assert "that file is no Python: invalid syntax" in message
+    assert "line 6" in message
+
+
+def test_two_can_be_checked_at_once(folder: Path) -> None:
+    """As when two campaigns are asked for: the parser must not be entered twice."""
+    (folder.parents[1] / "app" / "models.py").write_text(
+        APP + "".join(f"def f{number}(a, b): return [a + b, {{}}]\n" for number in range(3000))
+    )
+
+    def elsewhere(*_: object) -> None:
+        """Another thread has its turn in the middle of a tree."""
+        time.sleep(0.0001)
+
+    gc.callbacks.append(elsewhere)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(check, [folder] * 4)) == [None] * 4
+    finally:
+        gc.callbacks.remove(elsewhere)
