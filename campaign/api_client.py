@@ -14,7 +14,8 @@ from campaign.errors import HarnessError, UsageError
 
 #: a campaign is started when its journal is open, which takes a moment
 _TIMEOUT_S = 60.0
-_ALIVE_S = 2.0
+#: a busy one must not be taken for one that is gone: another would play beside it
+_ALIVE_S = 10.0
 _SERVER_ERROR = 500
 
 

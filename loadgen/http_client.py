@@ -1,6 +1,7 @@
 """HTTP/1.1 with geventhttpclient's pool and parser, and our rules for failing.
 
-A request is sent a second time, once, when not one byte of an answer came and
+A request is sent a second time, once and on a new connection, when not one byte of an answer came
+and
 
 - the kernel says that the server never read it (the pool knows when to believe that); or
 - the connection was a used one and simply ended: a draining app closes idle connections, and drops
@@ -52,6 +53,16 @@ class KeptPool(ConnectionPool):  # type: ignore[misc]
 
     #: a reset means that the peer closed with the request unread, so that it may be sent again
     reset_is_unread: ClassVar[bool]
+
+    def get_new_socket(self) -> Connection:
+        """As `get_socket`, but none that has served before."""
+        self._semaphore.acquire()
+        try:
+            connection: Connection = self._create_socket()
+        except BaseException:
+            self._semaphore.release()
+            raise
+        return connection
 
     def _is_socket_alive(self, sock: Connection) -> bool:
         """An idle connection with something to read was closed, or speaks out of turn.
@@ -158,15 +169,15 @@ class HttpClient:
         geventhttpclient's HTTPParseError for what is not HTTP.
         """
         try:
-            return self._open_once(wire, method=method)
+            return self._open_once(self._pool.get_socket(), wire, method=method)
         except _NotServedError:
-            return self._open_once(wire, method=method)
+            # Another kept one may lead to the same app, which is about to close it as well.
+            return self._open_once(self._pool.get_new_socket(), wire, method=method)
 
     def close(self) -> None:
         self._pool.close()
 
-    def _open_once(self, wire: bytes, *, method: str) -> Answer:
-        connection = self._pool.get_socket()
+    def _open_once(self, connection: Connection, wire: bytes, *, method: str) -> Answer:
         answer = Answer(connection, self._pool, method=method)
         try:
             answer.send(wire)

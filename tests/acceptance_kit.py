@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from campaign.player import Performance
 from campaign.rig import Rig, RigOptions
 from campaign.runs import RunFolder
 from campaign.shell import Observer, Shell
+from campaign.stack.processes import is_alive
 from campaign.supervisor.records import DeploymentRecords
 
 RATCHET = Path(sys.executable).with_name("ratchet")
@@ -153,10 +155,14 @@ async def follow(run: Path, *, while_running: Process) -> AsyncIterator[Event]:
             await asyncio.sleep(0.05)
 
 
-async def all_gone(family: list[psutil.Process], *, within_s: float = 10.0) -> list[str]:
-    """What is still there after a while, by name."""
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=within_s)
-    return [f"{process.pid} {process.name()}" for process in alive]
+async def all_gone(family: list[psutil.Process], *, within_s: float = 60.0) -> list[str]:
+    """What is still there after a while, as it was; whoever inherits one may collect it later."""
+    deadline = time.monotonic() + within_s
+    while left := [str(each) for each in family if is_alive(each)]:
+        if time.monotonic() > deadline:
+            return left
+        await asyncio.sleep(0.05)
+    return []
 
 
 async def read_events(run: Path) -> list[Event]:

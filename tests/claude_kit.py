@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import anthropic
 import httpx2
@@ -200,6 +200,61 @@ class FakeSession:
         return self.said.pop(0) if self.said else ()
 
 
+_T = TypeVar("_T")
+
+#: what was sent before a silence is heard first
+_SENT_S = 0.05
+
+
+@dataclass(kw_only=True)
+class Impatient(httpx2.AsyncBaseTransport):
+    """Times out as soon as the fake hangs, and at no other time, however slow the machine is."""
+
+    fake: FakeMessages
+    inner: httpx2.AsyncHTTPTransport = field(default_factory=httpx2.AsyncHTTPTransport)
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self.unless_silent(self.inner.handle_async_request(request))
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        response.stream = _Heard(stream=response.stream, ears=self)
+        return response
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+    async def unless_silent(self, coming: Awaitable[_T]) -> _T:
+        """Raises ReadTimeout when nothing comes of it."""
+        heard = asyncio.ensure_future(coming)
+        silence = asyncio.create_task(self.fake.silent.wait())
+        try:
+            await asyncio.wait({heard, silence}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({heard}, timeout=_SENT_S)
+            if heard.done():
+                return heard.result()
+            self.fake.silent.clear()
+            raise httpx2.ReadTimeout("the fake hangs")
+        finally:
+            for task in (heard, silence):
+                task.cancel()
+            await asyncio.gather(heard, silence, return_exceptions=True)
+
+
+@dataclass(kw_only=True)
+class _Heard(httpx2.AsyncByteStream):
+    """The body of an answer, chunk by chunk."""
+
+    stream: httpx2.AsyncByteStream
+    ears: Impatient
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self.stream)
+        while (chunk := await self.ears.unless_silent(anext(chunks, None))) is not None:
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
 def driver(
     fake: FakeMessages, session: FakeSession, *, settings: ClaudeSettings | None = None
 ) -> ClaudeDriver:
@@ -212,6 +267,7 @@ def driver(
             base_url=fake.base_url,
             max_retries=0,
             timeout=httpx2.Timeout(settings.silence_s),
+            http_client=anthropic.DefaultAsyncHttpxClient(transport=Impatient(fake=fake)),
         )
 
     return ClaudeDriver(

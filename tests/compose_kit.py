@@ -6,11 +6,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,13 @@ def why_no_engine() -> str:
     return ""
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """All different."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +104,31 @@ class Project:
         log = self.run("logs", "--tail", "60", "campaign", check=False).stdout
         raise AssertionError(f"not {phases} within {timeout_s:g} s: {state}\n{log}")
 
+    def until_said(self, service: str, *words: str, timeout_s: float = 60.0) -> None:
+        """All of these are in its log; a service may be healthy before it says them."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            log = self.run("logs", service).stdout
+            if all(each in log for each in words):
+                return
+            assert time.monotonic() < deadline, f"{service} did not say {words}: {log[-4000:]}"
+            time.sleep(0.5)  # as in `until`
+
     def pid_of(self, service: str) -> int:
         """Of its first process, on the host."""
-        container = self.run("ps", "--quiet", service).stdout.strip()
-        told = _docker("inspect", "--format", "{{.State.Pid}}", container)
-        return int(told)
+        return _pid_of(self._container(service))
+
+    def kill(self, service: str, *, timeout_s: float = 60.0) -> None:
+        """Its first process; until the engine knows, it would call the service healthy."""
+        container = self._container(service)
+        killed, deadline = _pid_of(container), time.monotonic() + timeout_s
+        os.kill(killed, signal.SIGKILL)
+        while _pid_of(container) == killed:
+            assert time.monotonic() < deadline, f"{service} is still there"
+            time.sleep(0.1)
+
+    def _container(self, service: str) -> str:
+        return self.run("ps", "--quiet", service).stdout.strip()
 
     def left(self) -> dict[str, list[str]]:
         """What there still is of it, by kind."""
@@ -121,12 +145,17 @@ class Project:
 @contextmanager
 def project(*, added: Sequence[Path] = (), **variables: str) -> Iterator[Project]:
     """Ended with all its volumes, whatever happens."""
-    ports = {name: str(free_port()) for name in PORTS}
-    made = Project(variables=ports | variables, added=added)
+    ports = map(str, free_ports(len(PORTS)))
+    made = Project(variables=dict(zip(PORTS, ports, strict=True)) | variables, added=added)
     try:
         yield made
     finally:
         made.run("down", "--volumes", "--timeout", "20", check=False)
+
+
+def _pid_of(container: str) -> int:
+    """0: it does not run."""
+    return int(_docker("inspect", "--format", "{{.State.Pid}}", container))
 
 
 def _docker(*words: str) -> str:

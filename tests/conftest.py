@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# That a machine is busy for a moment is no defect: what must be quick is judged by assertions.
+settings.register_profile("ratchet", deadline=None)
+settings.load_profile("ratchet")
 
 
 @pytest.fixture(autouse=True)

@@ -190,10 +190,11 @@ except OSError as error:
         control="processes of its own",
         sign="left",
         code="""\
+reading, writing = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        for number in range(256):
+        for number in set(range(256)) - {writing}:
             try:
                 os.close(number)
             except OSError:
@@ -202,6 +203,8 @@ if os.fork() == 0:
         os.execv("/usr/bin/sleep", ["sleep", $word])
     os._exit(0)
 os.wait()
+os.close(writing)
+os.read(reading, 1)  # until it sleeps: that closes the other end
 result = "left"
 """,
     ),

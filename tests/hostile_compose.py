@@ -73,6 +73,7 @@ _AMOUNTS = {
     "eaters": 20,
     "hogs": 200,
 }
+_PATIENT_S = 60.0
 _HELD_BYTES = 1 << 20
 _LOGGED_BYTES = 6 << 20
 _SUPERVISOR = {
@@ -135,6 +136,22 @@ def in_shell(looks, command):
 def close(looks):
     stack, _ = held.pop(looks)
     loop.run_until_complete(stack.aclose())
+"""
+
+_UNTIL_KILLED = """
+until = time.monotonic() + patience_s
+while victim.poll() is None and time.monotonic() < until: time.sleep(0.05)
+result = victim.poll() is not None
+"""
+
+#: of files that become each other at any time
+_SIZE = """
+result = 0
+for path in PATHS:
+    try:
+        result += os.stat(path).st_size
+    except FileNotFoundError:
+        pass
 """
 
 #: with a TCP socket that it inherits
@@ -272,7 +289,9 @@ class Camp:
             case "got":
                 return "GOT" in said
             case "killed":
-                return bool(self._near(place).do("result = victim.poll() is not None"))
+                # What was sent arrives, but not at once.
+                patience_s = _PATIENT_S if "sent" in said else 0.0
+                return bool(self._near(place).do(_UNTIL_KILLED, patience_s=patience_s))
             case "written":
                 path = _FORGEABLE[_kind(place)]
                 return bool(self._near(place).do(f"result = os.stat({path!r}).st_size > 0"))
@@ -280,8 +299,7 @@ class Camp:
                 return len(said) > _HELD_BYTES
             case "log":
                 logs = "glob.glob('/var/lib/ratchet/app/runs/idle/app.log*')"
-                code = f"result = sum(os.stat(path).st_size for path in {logs})"
-                return int(self.app.do(code)) > _LOGGED_BYTES
+                return int(self.app.do(_SIZE.replace("PATHS", logs))) > _LOGGED_BYTES
             case "left":
                 return self._left_behind(place)
             case "folder":
@@ -292,9 +310,9 @@ class Camp:
         assert near.do("result = with_word(word)", word=self.word), "it left nothing"
         if place == "app":
             self.deploy()
-            former = "until = time.monotonic() + 10\n"
+            former = "until = time.monotonic() + patience_s\n"
             waiting = "while with_word(word) and time.monotonic() < until: time.sleep(0.05)\n"
-            near.do(former + waiting, word=self.word)
+            near.do(former + waiting, word=self.word, patience_s=_PATIENT_S)
         elif place != "open":
             near.do("close(looks)", looks=place == "lookout")
         left = near.do("result = with_word(word)", word=self.word)

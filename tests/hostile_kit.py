@@ -197,8 +197,10 @@ class Scene:
             case "got":
                 return "GOT" in answer.text
             case "killed":
+                # What was sent arrives, but not at once.
+                patience_s = PATIENT_S if "sent" in answer.text else 0.5
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(arena.victim.wait(), 0.5)
+                    await asyncio.wait_for(arena.victim.wait(), patience_s)
                 return arena.victim.returncode is not None
             case "written":
                 return arena.forgeable.stat().st_size > 0
@@ -206,8 +208,7 @@ class Scene:
                 bash = self.shell._bash
                 return bash is not None and len(bash._held) > _HELD_BYTES
             case "log":
-                files = self.log.parent.glob(f"{self.log.name}*")
-                return await settled(lambda: sum(file.stat().st_size for file in files))
+                return await settled(lambda: logged_bytes(self.log))
             case "left":
                 return False
 
@@ -217,6 +218,15 @@ class Scene:
         for pid in left:
             os.kill(pid, 9)
         return bool(left)
+
+
+def logged_bytes(log: Path) -> int:
+    """With the file before it, which it becomes at any time."""
+    size_bytes = 0
+    for file in log.parent.glob(f"{log.name}*"):
+        with suppress(FileNotFoundError):
+            size_bytes += file.stat().st_size
+    return size_bytes
 
 
 async def settled(size: Any) -> bool:

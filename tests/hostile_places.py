@@ -12,6 +12,7 @@ import re
 import resource
 import secrets
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -22,12 +23,12 @@ from aiohttp import web
 from campaign.adapters.instruments.cgroup import GroupLimits, make_group
 from campaign.identity import DATABASE_USER, PROMETHEUS_USER, app_identity, identity_for, launcher
 from campaign.stack.folders import private_folder as owned_folder
-from campaign.stack.network import Ports, choose_ports
 from campaign.stack.postgres import PostgresAddresses
 from campaign.stack.programs import find_postgres, find_prometheus
 from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
 from campaign.stack.template import TemplateRecipe, TemplateStore
+from loadgen.testing import held_port
 from tests.hostile_attacks import Attack
 
 #: prlimit(2)'s number, which Python does not name
@@ -158,20 +159,21 @@ async def a_database(folder: Path) -> AsyncIterator[PostgresAddresses]:
 @asynccontextmanager
 async def a_prometheus(folder: Path, port: int, secret: str) -> AsyncIterator[PrometheusServer]:
     """Its configuration and what it scrapes have the secret in them."""
-    server = PrometheusServer(
-        programs=find_prometheus(),
-        folder=folder / "prometheus",
-        port=choose_ports(Ports()).prometheus,
-        identity=identity_for(PROMETHEUS_USER),
-        jobs=(ScrapeJob(name="ratchet", port=port, path=f"/{secret}"),),
-    )
-    await server.configure()
-    service = Service(server.service(log_file=folder / "prometheus.log"))
-    await service.start()
-    try:
-        yield server
-    finally:
-        await service.stop()
+    with held_port() as own_port:
+        server = PrometheusServer(
+            programs=find_prometheus(),
+            folder=folder / "prometheus",
+            port=own_port,
+            identity=identity_for(PROMETHEUS_USER),
+            jobs=(ScrapeJob(name="ratchet", port=port, path=f"/{secret}"),),
+        )
+        await server.configure()
+        service = Service(server.service(log_file=folder / "prometheus.log"))
+        await service.start()
+        try:
+            yield server
+        finally:
+            await service.stop()
 
 
 @contextmanager
@@ -192,7 +194,15 @@ def memory_group() -> Iterator[Path]:
     try:
         yield made
     finally:
+        _until_empty(made)
         made.rmdir()
+
+
+def _until_empty(group: Path) -> None:
+    """What was killed there ends when the kernel comes to it."""
+    deadline = time.monotonic() + _PATIENT_S
+    while (group / "cgroup.procs").read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 async def until_killed(group: Path) -> None:

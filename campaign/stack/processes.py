@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 _TAIL_BYTES = 64 * 1024
 #: how long the processes of a child that ended may take to follow it, before they are killed
 _DESCENDANTS_GRACE_S = 0.5
+#: what was killed ends as soon as it is its turn; only one that the kernel holds takes longer
+_KILLED_WITHIN_S = 10.0
+_LOOK_S = 0.02
+_ENDED = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,16 +193,32 @@ def descendants(pid: int) -> list[psutil.Process]:
 def kill_processes(processes: list[psutil.Process], *, grace_s: float) -> None:
     """Wait up to `grace_s` for `processes` to end by themselves, then kill the rest.
 
+    They have ended when this returns; it is for their parents, and no matter here, to collect them.
     psutil compares creation times, so a pid that was taken over by a stranger is not touched.
     """
-    _, alive = psutil.wait_procs(processes, timeout=grace_s)
+    alive = _still_alive(processes, within_s=grace_s)
     for process in alive:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    # Not for long: one whose new parent does not collect it stays as a zombie, harmlessly.
-    psutil.wait_procs(alive, timeout=_DESCENDANTS_GRACE_S)
+    _still_alive(alive, within_s=_KILLED_WITHIN_S)
+
+
+def _still_alive(processes: list[psutil.Process], *, within_s: float) -> list[psutil.Process]:
+    """Those that have not ended after so long; returns as soon as all have."""
+    deadline = time.monotonic() + within_s
+    while (alive := [each for each in processes if is_alive(each)]) and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    return alive
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """False too for one that has ended and was not collected yet."""
+    try:
+        return process.is_running() and process.status() not in _ENDED
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _create_time(pid: int) -> float:

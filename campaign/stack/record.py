@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from campaign.stack.errors import StackError, StackInUseError
 from campaign.stack.places import is_data_folder, is_socket_folder
-from campaign.stack.processes import kill_processes
+from campaign.stack.processes import is_alive, kill_processes
 
 if TYPE_CHECKING:
     from campaign.stack.processes import Child
@@ -43,8 +43,7 @@ class ProcessRecord(BaseModel):
             age_gap_s = abs(process.create_time() - self.create_time)
         except psutil.NoSuchProcess:
             return None
-        alive = age_gap_s <= _CREATE_TIME_TOLERANCE_S and process.status() != psutil.STATUS_ZOMBIE
-        return process if alive else None
+        return process if age_gap_s <= _CREATE_TIME_TOLERANCE_S and is_alive(process) else None
 
 
 class StackRecord(BaseModel):

@@ -116,8 +116,15 @@ class TemplateStore:
 
 
 def _oldest(folder: Path) -> list[Path]:
-    locks = sorted(folder.glob("*.lock"), key=lambda lock: lock.stat().st_mtime)
-    return locks[:-_KEPT]
+    return sorted(folder.glob("*.lock"), key=_used_at)[:-_KEPT]
+
+
+def _used_at(lock: Path) -> float:
+    """Another process may just have dropped it."""
+    try:
+        return lock.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 async def populate(addresses: PostgresAddresses, recipe: TemplateRecipe) -> None:

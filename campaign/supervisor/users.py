@@ -8,6 +8,7 @@ and its files where everybody may write are removed.
 import os
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,9 +17,13 @@ import psutil
 
 from campaign.identity import Identity, launcher
 
-#: One kill reaches everything that is there; what is forked meanwhile falls to the next one.
-_SWEEPS = 20
+#: One kill reaches everything that is there; what is forked meanwhile falls to the next one. What
+#: is killed while it reads a slow disk takes a while to be gone.
+_END_TIMEOUT_S = 30.0
 _SWEEP_TIMEOUT_S = 5.0
+#: before the second sweep, as one is enough most of the time; each pause is longer by as much
+_PAUSE_S = 0.01
+_LONGEST_PAUSE_S = 0.2
 
 #: Nobody: a number that Debian's policy gives to no user.
 _STRANGER = 65_001
@@ -90,10 +95,18 @@ def end_all(identity: Identity) -> None:
     """
     if identity.is_ours:
         raise PermissionError("the processes of our own user are not ended")
-    for _ in range(_SWEEPS):
-        if not _any_of(identity):
-            return
-        whom = (str(identity.uid), str(_STRANGER))
+    deadline, pause_s = time.monotonic() + _END_TIMEOUT_S, 0.0
+    while _any_of(identity):
+        if time.monotonic() > deadline:
+            raise OSError(f"processes of {identity.user} cannot be ended")
+        time.sleep(pause_s)
+        pause_s = min(pause_s + _PAUSE_S, _LONGEST_PAUSE_S)
+        _sweep(identity)
+
+
+def _sweep(identity: Identity) -> None:
+    whom = (str(identity.uid), str(_STRANGER))
+    with suppress(subprocess.TimeoutExpired):
         subprocess.run(
             [sys.executable, "-IS", "-c", _END_ALL, *whom],
             check=False,
@@ -102,8 +115,6 @@ def end_all(identity: Identity) -> None:
             env={},
             cwd="/",
         )
-    if _any_of(identity):
-        raise OSError(f"processes of {identity.user} cannot be ended")
 
 
 def remove_files(identity: Identity) -> None:

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from loadgen.testing.samples import DONE, IN_FLIGHT, OLDER, Samples, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _TOKEN = "test-token"  # noqa: S105 - of a process that lives as long as the test
@@ -126,7 +127,8 @@ class Generator(_Child):
     label = "loadgen"
 
     def __init__(self, folder: Path, *, app_socket: Path | None, **config: Any) -> None:
-        self.port = free_port()
+        self._ports = ExitStack()
+        self.port = self._ports.enter_context(held_port())
         path = folder / f"{self.label}.json"
         document = {
             "clients": "loadgen.chat_db_app",
@@ -138,6 +140,10 @@ class Generator(_Child):
         path.write_text(json.dumps(document, separators=(",", ":")))
         super().__init__("loadgen", "--config", str(path), stderr=folder / f"{self.label}.log")
         self._wait_until_it("answers", self._serves)
+
+    def __exit__(self, *given: object) -> None:
+        super().__exit__(*given)
+        self._ports.close()
 
     def offer(self, *dimensions: dict[str, Any], load_id: str = "test") -> dict[str, Any]:
         """Replace the whole load; raises urllib.error.HTTPError when it is refused."""
@@ -199,7 +205,17 @@ class Generator(_Child):
             return False
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port of the loopback that nobody else is given, whoever asks for any that is free.
+
+    A server that wants this very one gets it, since it sets SO_REUSEADDR as we do. Only Linux lets
+    it; elsewhere the port is free again at once.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port: int = holder.getsockname()[1]
+        if sys.platform != "linux":
+            holder.close()
+        yield port

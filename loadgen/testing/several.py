@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import urllib.error
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from loadgen.testing.processes import Generator, free_port
+from loadgen.testing.processes import Generator, held_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,10 @@ class Master(Generator):
 
     def __init__(self, folder: Path, *, expect_workers: int, **config: Any) -> None:
         self.folder = folder
-        self.master_port = config.pop("master_port", None) or free_port()
+        self._for_workers = ExitStack()
+        self.master_port = config.pop("master_port", None) or self._for_workers.enter_context(
+            held_port()
+        )
         super().__init__(
             folder,
             app_socket=None,
@@ -28,6 +32,10 @@ class Master(Generator):
             expect_workers=expect_workers,
             **config,
         )
+
+    def __exit__(self, *given: object) -> None:
+        super().__exit__(*given)
+        self._for_workers.close()
 
     def changes(self) -> list[dict[str, Any]]:
         """Workers that were lost or joined."""

@@ -42,9 +42,7 @@ def up(stack: Project) -> float:
 def test_a_trial_is_resolved_and_nothing_is_left_behind() -> None:
     with project(RATCHET_LADDER="missing_index") as stack:
         assert up(stack) < 180
-        said = stack.run("logs", "campaign").stdout
-        assert "operator reference: no API key" in said
-        assert "http://127.0.0.1:" in said
+        stack.until_said("campaign", "operator reference: no API key", "http://127.0.0.1:")
         state = stack.until("finished", timeout_s=420)
         (trial,) = state["trials"]
         assert trial["verdict"] == "resolved"
@@ -64,7 +62,7 @@ def test_a_campaign_goes_on_after_the_whole_stack_was_restarted() -> None:
         stack.until(*UNDER_LOAD, timeout_s=300)
         stack.run("down")
         stack.run("up", "--detach", "--wait")
-        assert "goes on where it was cut short" in stack.run("logs", "campaign").stdout
+        stack.until_said("campaign", "goes on where it was cut short")
         (trial,) = stack.until("finished", timeout_s=420)["trials"]
         assert trial["verdict"] in {"resolved", "inconclusive"}
 

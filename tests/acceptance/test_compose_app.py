@@ -85,9 +85,9 @@ def place() -> Iterator[Camp]:
 
 
 def until(place: Camp, condition: str, **given: object) -> None:
-    """Within ten seconds it holds, in the app's container."""
+    """Within a minute it holds, in the app's container."""
     waiting = (
-        "until = time.monotonic() + 10\n"
+        "until = time.monotonic() + 60\n"
         f"while not ({condition}) and time.monotonic() < until: time.sleep(0.05)\n"
         f"result = bool({condition})"
     )
@@ -192,7 +192,8 @@ def test_a_process_that_signals_all_it_can_without_end_is_ended(place: Camp, sen
     loop = f"""
 if os.fork() == 0:
     os.setsid()
-    time.sleep(0.2)  # until it was answered
+    while not os.path.exists("/tmp/answered"):
+        time.sleep(0.05)
     while True:
         try:
             os.kill(-1, {sent})
@@ -200,7 +201,9 @@ if os.fork() == 0:
             pass
 result = "begun"
 """
+    place.app.do("if os.path.exists('/tmp/answered'): os.unlink('/tmp/answered')")
     assert place.in_app(loop) == "begun"
+    place.app.do("open('/tmp/answered', 'w').close()")
     if sent == 9:
         until(place, "not os.path.exists(f'/proc/{before}')", before=before)
     else:
@@ -273,7 +276,7 @@ def test_who_takes_back_that_it_dies_first_harms_no_other_container(place: Camp)
     with suppress(AssertionError):
         place.attack("app", replace(EATS_ALL, code=undone + EATS_ALL.code))
     health = ("python3", "-IS", "/usr/local/lib/health.py", "http://supervisor/status")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while stack.inside("app", *health, "/run/ratchet/control/supervisor.sock").returncode != 0:
         assert time.monotonic() < deadline, "the supervisor does not come back"
     assert {name: stack.pid_of(name) for name in others} == others

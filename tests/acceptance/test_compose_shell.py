@@ -136,9 +136,9 @@ def test_nothing_of_a_session_is_there_in_the_next_one(played: Played) -> None:
     leaves = (
         "setsid setsid sleep 86399 >/dev/null 2>&1 & "
         "echo left > /tmp/left; echo left > /dev/shm/left; mkdir /tmp/shut; chmod 0 /tmp/shut; "
-        "ipcmk --shmem 4096; until pgrep -f 'sleep 8639[9]'; do sleep 0.1; done"
+        "ipcmk --shmem 4096; until pgrep -xf 'sleep 8639[9]'; do sleep 0.1; done"
     )
-    first, there = in_shell(played.stack, leaves, "pgrep -cf 'sleep 8639[9]'; ls /tmp /dev/shm")
+    first, there = in_shell(played.stack, leaves, "pgrep -cxf 'sleep 8639[9]'; ls /tmp /dev/shm")
     assert first.exit_code == 0, first.output
     assert there.output == "1\n/dev/shm:\nleft\n\n/tmp:\nleft\nshut\n"
     (after,) = in_shell(
@@ -168,7 +168,7 @@ def test_one_that_uses_too_much_is_ended_and_the_service_goes_on(played: Played)
 
 
 def test_a_service_that_was_killed_comes_back(played: Played) -> None:
-    os.kill(played.stack.pid_of("shell"), 9)
+    played.stack.kill("shell")
     played.stack.run("up", "--detach", "--wait", "--no-recreate", "shell")
     (after,) = in_shell(played.stack, "echo well")
     assert after.output == "well\n"

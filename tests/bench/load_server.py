@@ -97,8 +97,11 @@ class _Loop:
 
     def __init__(self, path: Path) -> None:
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        # Under its name only when it listens: that is what is waited for.
+        unnamed = path.with_suffix(".new")
+        self._listener.bind(str(unnamed))
         self._listener.listen(_BACKLOG)
+        unnamed.rename(path)
         self._listener.setblocking(False)  # noqa: FBT003 - its only way
         self._ready = select.epoll()
         self._ready.register(self._listener, select.EPOLLIN)

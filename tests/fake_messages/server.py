@@ -50,6 +50,8 @@ class FakeMessages:
     requests: list[Recorded] = field(default_factory=list)
     #: what was wrong with those that were refused with 400
     refused: list[str] = field(default_factory=list)
+    #: set when a call hangs: nothing more comes of it
+    silent: asyncio.Event = field(default_factory=asyncio.Event)
     _cache: PromptCache = field(default_factory=PromptCache)
     _given: Given = field(default_factory=Given)
     _numbers: count[int] = field(default_factory=lambda: count(1))
@@ -116,14 +118,14 @@ class FakeMessages:
         if isinstance(said, StreamError):
             return self._error(529, said.type, said.message)
         if isinstance(said, Hang):
-            await self._over.wait()
+            await self._hang()
         return web.json_response(answer.message, headers=self._headers())
 
     async def _stream(
         self, request: web.Request, answer: Written, said: Reply | Misbehaviour
     ) -> web.StreamResponse:
         if isinstance(said, Hang) and not said.after_events:
-            await self._over.wait()
+            await self._hang()
         if isinstance(said, DroppedConnection) and not said.after_events:
             return _reset(request)
         response = web.StreamResponse(
@@ -140,11 +142,15 @@ class FakeMessages:
             case DroppedConnection():
                 return _reset(request, response)
             case Hang():
-                await self._over.wait()
+                await self._hang()
             case _:
                 pass
         await response.write_eof()
         return response
+
+    async def _hang(self) -> None:
+        self.silent.set()
+        await self._over.wait()
 
     def _headers(self) -> dict[str, str]:
         return {"request-id": f"req_fake{len(self.requests):06d}"}

@@ -236,9 +236,9 @@ CHANGES: dict[str, tuple[str, Change]] = {
             "    loop = asyncio.get_running_loop()\n",
         ),
     ),
-    "waiting polls look every three seconds": (
+    "waiting polls look again at their end": (
         "a_waiting_poll_is_told_in_time",
-        Change(file="notifications.py", old="POLL_INTERVAL_S = 0.5", new="POLL_INTERVAL_S = 3.0"),
+        Change(file="notifications.py", old="POLL_INTERVAL_S = 0.5", new="POLL_INTERVAL_S = 30.0"),
     ),
     "polls answer at once": (
         "a_poll_without_news_waits_its_time",

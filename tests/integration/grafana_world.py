@@ -27,7 +27,6 @@ from campaign.host_metrics import HostMetrics
 from campaign.identity import PROMETHEUS_USER, identity_for
 from campaign.machine import Campaign, step
 from campaign.model import Evaluated, Event, Plan, Timings
-from campaign.stack.network import Ports, choose_ports
 from campaign.stack.programs import find_prometheus
 from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
@@ -39,6 +38,7 @@ from loadgen.backlog import Arrival, Slot
 from loadgen.dice import Roll
 from loadgen.master_metrics import MasterInstruments
 from loadgen.metrics import ErrorKind, Instruments
+from loadgen.testing import held_port
 from tests.grafana_kit import app_metrics
 
 CATALOGUE = load_catalogue(PROFILES_ROOT / "chat_db_app")
@@ -208,7 +208,7 @@ async def scraped(folder: Path) -> AsyncIterator[Scraped]:
         server = PrometheusServer(
             programs=find_prometheus(),
             folder=folder / "prometheus",
-            port=choose_ports(Ports()).prometheus,
+            port=stack.enter_context(held_port()),
             identity=identity_for(PROMETHEUS_USER),
             jobs=tuple(_job(name, exporter) for name, exporter in exporters.items()),
             rule_files=(rules,),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from filelock import FileLock
 
 from campaign.identity import app_identity
 from campaign.sandbox import unavailable
@@ -46,7 +47,11 @@ VERSION = {version!r}
 async def healthz(request):
     return web.json_response({{"version": VERSION}})
 
+WAITING = 0
+
 async def slow(request):
+    global WAITING
+    WAITING += 1
     await asyncio.sleep(float(request.query["seconds"]))
     return web.json_response({{"version": VERSION}})
 
@@ -82,10 +87,12 @@ def caches() -> Path:
     if folder.stat().st_uid != os.geteuid():
         raise PermissionError(f"{folder} belongs to somebody else")
     wheels = folder / "wheels"
-    if not list(wheels.glob("aiohttp-3.14.5-*")):
-        requirements = folder / "requirements.txt"
-        requirements.write_text(REQUIREMENTS)
-        prepare_wheels(requirements, wheels, python=find_interpreter(app_identity()).path)
+    # Another worker may be at it: the first wheel is there before the last one.
+    with FileLock(folder / "wheels.lock"):
+        if not list(wheels.glob("aiohttp-3.14.5-*")):
+            requirements = folder / "requirements.txt"
+            requirements.write_text(REQUIREMENTS)
+            prepare_wheels(requirements, wheels, python=find_interpreter(app_identity()).path)
     return folder
 
 
@@ -145,7 +152,7 @@ class Stage:
         return pid
 
 
-def session(path: Path, *, timeout_s: float = 20.0) -> aiohttp.ClientSession:
+def session(path: Path, *, timeout_s: float = 60.0) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.UnixConnector(path=str(path), limit=0),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
@@ -196,7 +203,7 @@ async def supervised(
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
         if folder is None:
             shutil.rmtree(home)
 
@@ -226,7 +233,7 @@ async def answers(stage: Stage) -> bool:
 
 
 async def until(
-    condition: Callable[[], Awaitable[bool]], *, what: str, timeout_s: float = 20.0
+    condition: Callable[[], Awaitable[bool]], *, what: str, timeout_s: float = 60.0
 ) -> None:
     """Wait for the thing itself."""
     try:

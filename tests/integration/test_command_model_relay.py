@@ -18,6 +18,7 @@ from aiohttp import web
 from operators.command import ApiAnswer, ModelApi, Tokens
 
 from campaign.adapters.agents.model_relay import ModelRelay
+from loadgen.testing import held_port
 
 KEY = "sk-ant-very-secret-key-000"
 API = ModelApi(
@@ -83,23 +84,34 @@ class Way:
 
 
 @asynccontextmanager
-async def relayed(tmp_path: Path, handler: Handler | None) -> AsyncIterator[Way]:
-    """`handler` answers as the API; None: nobody does."""
+async def listening(handler: Handler | None) -> AsyncIterator[int]:
+    """The port of an API that `handler` answers as; None: nobody listens there."""
+    if handler is None:
+        with held_port() as port:
+            yield port
+        return
     app = web.Application()
-    if handler is not None:
-        app.router.add_route("*", "/{path:.*}", handler)
+    app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    if handler is None:
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def relayed(tmp_path: Path, handler: Handler | None) -> AsyncIterator[Way]:
+    """`handler` answers as the API; None: nobody does."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "model.sock"))
     listener.listen()
     connector = aiohttp.UnixConnector(str(tmp_path / "model.sock"))
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as client:
+    async with (
+        listening(handler) as port,
+        aiohttp.ClientSession(connector=connector, auto_decompress=False) as client,
+    ):
         way = Way(client=client)
         relay = ModelRelay(
             api=API,
@@ -111,7 +123,6 @@ async def relayed(tmp_path: Path, handler: Handler | None) -> AsyncIterator[Way]
         )
         async with relay.serve(listener):
             yield way
-    await runner.cleanup()
 
 
 async def test_a_stream_comes_through_piece_by_piece_and_is_counted(tmp_path: Path) -> None:
@@ -321,12 +332,12 @@ async def test_an_agent_that_goes_away_pays_for_the_whole_answer(
         heard = asyncio.Event()
         way.hearing(heard)
         calling = asyncio.create_task(read(way, first_only=headers_first))
-        await asyncio.wait_for(asked.wait(), 10)
+        await asyncio.wait_for(asked.wait(), 60)
         if not headers_first:
             calling.cancel()
         await asyncio.gather(calling, return_exceptions=True)
         go_on.set()
-        await asyncio.wait_for(heard.wait(), 10)
+        await asyncio.wait_for(heard.wait(), 60)
     (seen,) = way.answered
     assert (seen.tokens, seen.is_turn) == (WHOLE, True)
 

@@ -241,7 +241,7 @@ async def test_what_floods_the_log_is_bounded_and_nothing_of_its_end_is_lost(fol
             for number in range(40):
                 with suppress(asyncpg.UndefinedTableError):
                     await connection.execute(_LONG.format(number=number))
-                await _until(lambda: _size(path) <= 1 << 20)
+                await _until(lambda: _is_short(path))
             with suppress(asyncpg.UndefinedTableError):
                 await connection.execute("SELECT 'the last word' FROM nowhere")
             await connection.close()
@@ -254,8 +254,35 @@ async def test_what_floods_the_log_is_bounded_and_nothing_of_its_end_is_lost(fol
         assert sum(logs.values()) < 4 << 20
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+async def test_a_log_that_is_begun_anew_meanwhile_takes_the_place_of_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = installation(folder, "here")
+    async with here.served() as database:
+        path, ask = here.places.database_log, ServedDatabase._asked
+        await _until(lambda: bool(_text(path)))
+        path.rename(aside(path))
+        lines = aside(path).read_text()
+
+        @asynccontextmanager
+        async def late(database: ServedDatabase) -> AsyncIterator[asyncpg.Connection[Any]]:
+            """The server has done what it was told before."""
+            async with ask(database) as connection:
+                await connection.execute(module._BEGIN_LOG)
+                await _until(path.exists)
+                yield connection
+
+        monkeypatch.setattr(ServedDatabase, "_asked", late)
+        await database.put_log_aside()
+        assert aside(path).read_text().startswith(lines)
+
+
+def _is_short(path: Path) -> bool:
+    """It is there: before the server has begun it anew, what is said goes to the one aside."""
+    try:
+        return path.stat().st_size <= 1 << 20
+    except FileNotFoundError:
+        return False
 
 
 def _text(path: Path) -> str:
@@ -267,6 +294,6 @@ def _text(path: Path) -> str:
 
 
 async def _until(done: Any) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not done():  # noqa: ASYNC110 - a server's doing
             await asyncio.sleep(0.01)

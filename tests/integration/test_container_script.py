@@ -32,6 +32,7 @@ PYTEST = """\
 echo "RATCHET_COMPOSE=$RATCHET_COMPOSE $*" >"$STUBS/played"
 exit "$(cat "$STUBS/status" 2>/dev/null || echo 0)"
 """
+ENGINE = ["sleep", "300"]
 START_ENGINE = """\
 # debootstrap
 setsid sleep 300 >/dev/null 2>&1 </dev/null & echo $! >"$STUBS/new.pid"
@@ -81,10 +82,10 @@ class Checkout:
         return file.read_text().strip() if file.exists() else ""
 
     def engine(self, name: str) -> bool:
-        """Whether it runs."""
+        """Whether it runs: one that has ended may be there still, without its program."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int((self.stubs / f"{name}.pid").read_text()))
-            return process.status() != psutil.STATUS_ZOMBIE
+            return process.cmdline() == ENGINE
         return False
 
 
@@ -103,7 +104,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     made.program(made.path / ".venv/bin/pytest", PYTEST)
     yield made
     for file in made.stubs.glob("*.pid"):
-        with suppress(psutil.NoSuchProcess):
+        if made.engine(file.stem):
             psutil.Process(int(file.read_text())).kill()
 
 
@@ -129,7 +130,7 @@ def test_a_builder_makes_what_is_missing_and_its_engine_is_ended(checkout: Check
 
 
 def test_an_engine_that_ran_before_stays(checkout: Checkout) -> None:
-    with subprocess.Popen(["sleep", "300"]) as before:
+    with subprocess.Popen(ENGINE) as before:
         (checkout.stubs / "old.pid").write_text(f"{before.pid}\n")
         builder = checkout.program(checkout.stubs / "make-images", BUILDER)
         done = checkout.run("scripts/test-containers", RATCHET_IMAGES_BUILDER=str(builder))

@@ -27,6 +27,8 @@ LEDGER = "no_acknowledged_write_is_lost_or_altered"
 RETENTION = "no_message_is_deleted"
 CORRECT = {assertion.name for assertion in assertions("correct", target="chat_db_app")}
 
+#: of people who use the app beside the gates
+_PATIENCE_S = 60.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 #: what a hostile app answers to whatever it is asked
 HOSTILE = {
@@ -177,14 +179,22 @@ async def traffic(app_socket: Path) -> AsyncIterator[list[int]]:
 
     async def ask(client: AppClient, user: int) -> None:
         for method, path, document in itertools.cycle(asked):
-            answer = await client.request(method, path.format(user=user), user=user, json=document)
+            answer = await client.request(
+                method, path.format(user=user), user=user, json=document, timeout_s=_PATIENCE_S
+            )
             statuses.append(answer.status)
             await asyncio.sleep(0.2)
 
     async def announce(client: AppClient) -> None:
         document = {"title": "Announcement", "body": "to everybody"}
         while True:
-            await client.request("POST", "/api/notifications/broadcast", user=1, json=document)
+            await client.request(
+                "POST",
+                "/api/notifications/broadcast",
+                user=1,
+                json=document,
+                timeout_s=_PATIENCE_S,
+            )
             await asyncio.sleep(1.5)
 
     async with connected(app_socket) as client:

@@ -54,11 +54,34 @@ async def played() -> AsyncIterator[Played]:
         async with scraped(folder) as world, aiohttp.ClientSession() as session:
             start, events = time.time(), journal()
             await world.play(events)
-            reader = Reader(session=session, url=world.server.url, start=start, end=time.time())
+            end = await settled(world, session)
+            reader = Reader(session=session, url=world.server.url, start=start, end=end)
             chosen = {each["uid"]: await reader.chosen(each) for each in dashboards()}
             yield Played(scraped=world, events=events, reader=reader, chosen=chosen)
     finally:
         shutil.rmtree(folder)
+
+
+async def settled(world: Scraped, session: aiohttp.ClientSession) -> float:
+    """A moment with data of everything: no scrape had failed for some seconds.
+
+    Nothing of the time before it is still to come: each exporter has been scraped again since.
+    """
+    steady = Asked(
+        dashboard="",
+        panel="steady",
+        letter="A",
+        promql="min_over_time(up[5s]) == 1",
+        newest=True,
+    )
+    jobs, found = set(world.world.registries), set[str]()
+    async with asyncio.timeout(2 * _PATIENCE_S):
+        while found != jobs:
+            end = time.time()
+            await world.server.wait_for_samples(jobs, since=end, timeout_s=_PATIENCE_S)
+            reader = Reader(session=session, url=world.server.url, start=end, end=end)
+            found = {each.labels["job"] for each in await reader.ask(steady, {})}
+    return end
 
 
 @pytest.mark.parametrize("asked", every_query())

@@ -12,6 +12,7 @@ from aiohttp import web
 from operators import ToolError
 from operators.toolbox.instruments import AppRequest
 
+from campaign.adapters.instruments import app as module
 from campaign.adapters.instruments.app import SHOWN_BYTES, AppOverSocket
 
 
@@ -96,15 +97,33 @@ async def test_a_long_body_is_cut_and_its_length_told(app: AppOverSocket) -> Non
     assert len(answer.body) < SHOWN_BYTES + 100
 
 
-async def test_a_stream_is_read_until_it_ends_or_the_time_does(app: AppOverSocket) -> None:
+async def test_a_stream_is_read_until_it_ends_or_the_time_does(
+    app: AppOverSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = await app.request(AppRequest(method="GET", path="/stream"))
     assert whole.body == "data: one\n\ndata: two\n\n"
-    part = await app.request(AppRequest(method="GET", path="/stream?forever", timeout_s=0.5))
+    with monkeypatch.context() as patched:
+        _the_time_is_over_once_it_has_read(b"data: one\n\n", patched)
+        part = await app.request(AppRequest(method="GET", path="/stream?forever", timeout_s=30))
     assert part.status == 200
     assert part.body == "data: one\n\n\n[it had not ended when the time was over]"
     flood = await app.request(AppRequest(method="GET", path="/stream?flood", timeout_s=30))
     assert "not read to its end" in flood.body
     assert len(flood.body) < SHOWN_BYTES + 200
+
+
+def _the_time_is_over_once_it_has_read(piece: bytes, patched: pytest.MonkeyPatch) -> None:
+    """However long the app took to send it."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+
+    class Read(module._Body):
+        def add(self, chunk: bytes) -> None:
+            super().add(chunk)
+            if self.shown == piece:
+                patched.setattr(loop, "time", lambda: now() + 30)
+
+    patched.setattr(module, "_Body", Read)
 
 
 async def test_no_answer_and_no_app_are_said_plainly(app: AppOverSocket, tmp_path: Path) -> None:

@@ -134,15 +134,17 @@ async def test_one_read_at_a_time_keeps_nothing_else_waiting(
         with lock:
             reading += 1
             most = max(most, reading)
-        assert may_go_on.wait(timeout=10)
+        assert may_go_on.wait(timeout=60)
         yield from newest_lines(files, max_bytes=max_bytes)
         with lock:
             reading -= 1
 
     monkeypatch.setattr(log_files, "newest_lines", slowly)
     reads = [asyncio.create_task(logs.read(LogQuery(lines=1_000))) for _ in range(30)]
-    # Others have threads left, although all these wait.
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
+        while not reading:  # noqa: ASYNC110 - a thread rings no bell
+            await asyncio.sleep(0.01)
+        # Others have threads left, although all these wait.
         await asyncio.to_thread(may_go_on.set)
     assert {len(found) for found in await asyncio.gather(*reads)} == {100}
     assert most == 1

@@ -119,7 +119,8 @@ async def test_a_writer_that_lost_its_session_and_with_it_the_lock_writes_no_mor
         await journal.append(StopRequested(at=1.0))
         await _execute(
             url,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            # Not before it is gone: until then it may still hold the lock.
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE application_name LIKE 'ratchet journal writer%'",
         )
         for _ in range(2):

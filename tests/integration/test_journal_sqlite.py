@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from io import RawIOBase
 from pathlib import Path
 from statistics import median
 
@@ -100,15 +101,25 @@ async def test_every_commit_is_synced_to_disk(tmp_path: Path) -> None:
 
 
 async def test_an_append_takes_a_few_milliseconds(tmp_path: Path) -> None:
-    """The budget is 5 ms (the median here is 1 to 2 ms); four times that on a busy machine."""
+    """The budget is 5 ms (the median here is 1 to 2 ms), and ten times what the disk takes."""
     samples = tuple(Sample(invariant=f"i{n}", value=0.1, samples=90.0) for n in range(18))
-    durations: list[float] = []
+    appended: list[float] = []
+    synced: list[float] = []
     async with open_journal(tmp_path) as journal:
-        for second in range(200):
-            began = time.perf_counter()
-            await journal.append(Evaluated(at=float(second), trial=0, samples=samples))
-            durations.append(time.perf_counter() - began)
-    assert median(durations) < 0.020
+        with (tmp_path / "bare").open("wb", buffering=0) as bare:
+            for second in range(200):
+                began = time.perf_counter()
+                await journal.append(Evaluated(at=float(second), trial=0, samples=samples))
+                appended.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                await asyncio.to_thread(_write_and_sync, bare, b"x" * 4096)
+                synced.append(time.perf_counter() - began)
+    assert median(appended) < 0.005 + 10 * median(synced)
+
+
+def _write_and_sync(file: RawIOBase, page: bytes) -> None:
+    file.write(page)
+    os.fdatasync(file.fileno())
 
 
 async def test_a_second_writer_is_told_who_has_the_campaign(tmp_path: Path) -> None:
@@ -265,9 +276,12 @@ def _add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str) -
 async def test_a_reader_never_finds_a_journal_without_its_tables(tmp_path: Path) -> None:
     (tmp_path / "journal.db.new").write_text("what a killed one left")
 
+    was_read = asyncio.Event()
+
     async def write() -> None:
+        # What SQLite keeps beside the file goes with the last writer.
         async with open_journal(tmp_path):
-            pass
+            await was_read.wait()
 
     writing = asyncio.create_task(write())
     journal = tmp_path / "journal.db"
@@ -275,6 +289,7 @@ async def test_a_reader_never_finds_a_journal_without_its_tables(tmp_path: Path)
         await asyncio.sleep(0)
     async with open_reader(tmp_path) as reader:
         assert list(await reader.read()) == []
+    was_read.set()
     await writing
     assert sorted(file.name for file in tmp_path.iterdir()) == ["journal.db", "lock"]  # noqa: ASYNC240
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -118,12 +119,14 @@ async def test_a_connection_that_breaks_is_tried_again(
     assert len(generator.asked) == 3
 
 
-async def test_a_generator_that_is_gone_is_a_fault(
-    generator: FakeGenerator, client: LoadgenClient
-) -> None:
-    await generator.server.close()
-    with pytest.raises(PortError, match="cannot be reached"):
-        await client.apply((READERS,), load_id="t1-full")
+async def test_a_generator_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "_PAUSES_S", (0.0, 0.0))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        async with LoadgenClient(url, token="any") as client:  # noqa: S106 - nobody reads it
+            with pytest.raises(PortError, match="cannot be reached"):
+                await client.apply((READERS,), load_id="t1-full")
 
 
 async def test_a_load_that_was_not_taken_is_a_fault(

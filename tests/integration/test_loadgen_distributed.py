@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import urllib.error
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +16,8 @@ from typing import Any
 import pytest
 
 from campaign.adapters.calibration import Histogram, read_histogram
-from loadgen.testing import FakeApp, Generator, Master, Samples, Worker, wait_until
-from loadgen.testing.processes import free_port
-from loadgen.testing.samples import CLIENT_TIMEOUT_S, DONE, ERRORS, OFFERED, STARTED
+from loadgen.testing import FakeApp, Generator, Master, Samples, Worker, held_port, wait_until
+from loadgen.testing.samples import DONE, ERRORS, OFFERED, STARTED
 
 pytestmark = pytest.mark.alone
 
@@ -29,6 +29,8 @@ OWN = {"pick": "own", "conversations": [1, 7]}
 READERS = {"behaviour": "reader", "users": 7, "rate_hz": 3.0, "params": OWN}
 WRITERS = {"behaviour": "writer", "users": 4, "rate_hz": 2.0}
 ALL_USERS = 11
+#: of the clients: an app that is only slow to answer makes no error, and no write unknown
+PATIENT_S = 60.0
 
 
 @dataclass(kw_only=True)
@@ -43,8 +45,13 @@ class Crew:
     def join(self, name: str, **config: Any) -> Worker:
         config = {"app_socket": self.folder / "app.sock", "spool_dir": str(self.spool), **config}
         worker = self.workers[name] = self.open.enter_context(Worker(self.master, name, **config))
-        wait_until(f"{name} is known", lambda: self.master.workers().get(name, {}).get("pid"))
+        # Not the one of that name that was before.
+        wait_until(f"{name} is known", lambda: self.pid_of(name) == worker.pid)
         return worker
+
+    def pid_of(self, name: str) -> int | None:
+        """As the master knows it."""
+        return self.master.workers().get(name, {}).get("pid")
 
     @property
     def spool(self) -> Path:
@@ -69,6 +76,11 @@ class Crew:
     def known_writes(self) -> list[int]:
         return [entry["message_id"] for entry in self.master.ledger(after=0)["entries"]]
 
+    def knows(self, stored: list[dict[str, int]]) -> None:
+        """Of what is still on its way, a ledger is not waited for."""
+        ids = {message["id"] for message in stored}
+        wait_until("every write is known", lambda: set(self.known_writes()) == ids)
+
     def lost(self) -> dict[str, Any]:
         """The first loss, once there is one."""
 
@@ -88,7 +100,7 @@ def crew(short_folder: Path, fake_app: FakeApp) -> Iterator[Crew]:
         Master(
             short_folder,
             expect_workers=2,
-            client_timeout_s=CLIENT_TIMEOUT_S,
+            client_timeout_s=PATIENT_S,
             spool_dir=str(short_folder / "spool"),
         ) as master,
     ):
@@ -121,18 +133,23 @@ def test_the_whole_load_is_offered_once_by_all_together(crew: Crew, fake_app: Fa
     assert crew.total(ERRORS) == 0
     assert crew.total(STARTED) == crew.total(DONE) == len(fake_app.seen()["paths"])
     assert all(samples.total(DONE) > 20 for samples in crew.samples())
-    stored = {message["id"] for message in fake_app.seen()["messages"]}
-    assert set(crew.known_writes()) == stored
+    stored = fake_app.seen()["messages"]
+    crew.knows(stored)
     assert crew.total("loadgen_acknowledged_writes_total") == len(stored)
 
 
 def test_no_user_is_played_twice_or_by_nobody(crew: Crew, fake_app: FakeApp) -> None:
     crew.master.offer(READERS)
     crew.done(70)
-    reads = ids_read(fake_app)
-    assert sorted(reads) == [str(number) for number in range(1, 8)]
-    # One that is played twice has twice as many.
-    assert min(reads.values()) >= 0.7 * max(reads.values())
+
+    def alike() -> bool:
+        """One that is played twice has twice as many, always."""
+        reads = ids_read(fake_app)
+        assert set(reads) <= set(map(str, range(1, 8)))
+        return len(reads) == 7 and min(reads.values()) >= 0.7 * max(reads.values())
+
+    # A worker that was late catches up.
+    wait_until("all ask as often", alike)
 
 
 def test_what_is_asked_for_does_not_depend_on_who_asks(
@@ -179,7 +196,7 @@ def test_a_worker_that_is_lost_is_named_and_its_users_are_played_by_the_other(
     lost = crew.lost()
     assert lost["worker"] == "w1"
     assert lost["covered"] is True
-    assert "w1 was silent for 3." in lost["reason"]
+    assert _silence_s(lost["reason"], "w1") >= 3.0
     assert lost["reason"].endswith("users are played by w2")
     assert crew.master.playing() == {"w2": ALL_USERS}
     two = crew.workers["w2"].samples()
@@ -192,8 +209,14 @@ def test_a_worker_that_is_lost_is_named_and_its_users_are_played_by_the_other(
     crew.workers["w2"].once("more", lambda now: now.total(DONE) >= two.total(DONE) + 60)
     reads = ids_read(fake_app, after=before)
     assert set(map(str, range(1, 8))) <= reads.keys()
-    text = (crew.folder / "master.log").read_text()
-    assert "w1 was silent" in text
+    log = crew.folder / "master.log"
+    wait_until("it is in the log", lambda: "w1 was silent" in log.read_text())
+
+
+def _silence_s(reason: str, name: str) -> float:
+    found = re.search(rf"{name} was silent for (\d+\.\d) s", reason)
+    assert found, reason
+    return float(found[1])
 
 
 def test_the_gap_in_which_nobody_played_the_users_is_lag_of_who_takes_them_over(crew: Crew) -> None:
@@ -244,6 +267,7 @@ def test_a_worker_that_is_started_again_takes_its_own_users_again(crew: Crew) ->
     assert crew.parts() == [2, 2]
     assert crew.total("loadgen_users") == ALL_USERS
     assert crew.master.status()["lost_workers"] == []
+    wait_until("both are told", lambda: len(crew.master.changes()) >= 2)
     lost, joined = crew.master.changes()
     assert (lost["kind"], lost["covered"], joined["kind"]) == ("lost", True, "joined")
 
@@ -260,8 +284,7 @@ def test_one_that_wakes_up_meets_others_in_its_place_and_takes_it_back(
     wait_until("both play", lambda: crew.master.playing() == before)
     assert crew.total("loadgen_users") == ALL_USERS
     crew.silence()
-    stored = {message["id"] for message in fake_app.seen()["messages"]}
-    wait_until("every write is known", lambda: set(crew.known_writes()) == stored)
+    crew.knows(fake_app.seen()["messages"])
 
 
 def test_a_worker_that_hears_no_master_offers_nothing(crew: Crew) -> None:
@@ -324,8 +347,8 @@ def test_who_does_not_know_the_token_has_no_part(crew: Crew) -> None:
 
 
 def test_the_app_is_reached_over_tcp_too(short_folder: Path) -> None:
-    port = free_port()
     with (
+        held_port() as port,
         FakeApp(short_folder / "app.sock", stderr=short_folder / "app.log", port=port) as app,
         Master(short_folder, expect_workers=1) as master,
         Worker(master, "far", app_socket=None, app_address=f"127.0.0.1:{port}") as far,

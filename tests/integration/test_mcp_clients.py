@@ -16,6 +16,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 from campaign.model import SessionOutcome
+from loadgen.testing import held_port
 from tests.integration.operator_kit import Outside, outside
 from tests.runs_kit import RATCHET
 from tests.seats_kit import SPECS, FakeCampaign, until
@@ -43,16 +44,14 @@ async def over_http(agent: Outside) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def http_server(agent: Outside) -> AsyncIterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await agent.start("mcp", "--http", str(port))
-    try:
-        await until(lambda: _answers(port))
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.terminate()
-        await process.communicate()
+    with held_port() as port:
+        process = await agent.start("mcp", "--http", str(port))
+        try:
+            await until(lambda: _answers(port))
+            yield f"http://127.0.0.1:{port}/mcp"
+        finally:
+            process.terminate()
+            await process.communicate()
 
 
 def _answers(port: int) -> bool:
@@ -113,7 +112,7 @@ async def test_http_wants_the_token(tmp_path: Path) -> None:
     async with (
         outside(FakeCampaign(), tmp_path) as agent,
         http_server(agent) as url,
-        httpx2.AsyncClient() as http,
+        httpx2.AsyncClient(timeout=60) as http,
     ):
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             answer = await http.post(url, json={}, headers=headers)

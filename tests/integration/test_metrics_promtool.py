@@ -20,10 +20,9 @@ from campaign.adapters.loadgen import LedgerPage
 from campaign.host import Host
 from campaign.machine import Campaign, step
 from campaign.metrics_page import bound_of, documented, read_families
-from campaign.stack.network import Ports, choose_ports
 from campaign.testing import spender
 from campaign.webhook.metrics import webhook_metrics
-from loadgen.testing import FakeApp, Generator
+from loadgen.testing import FakeApp, Generator, held_port
 from tests.integration.database_kit import Server, catalogue, running_server
 from tests.integration.gates_kit import serving
 from tests.runs_kit import played
@@ -157,8 +156,10 @@ async def test_the_load_generators(fake_app: FakeApp, generator: Generator) -> N
 async def test_the_load_generators_masters(short_folder: Path) -> None:
     def alone() -> str:
         place = short_folder / "app.sock"
-        port = choose_ports(Ports()).loadgen
-        with Generator(short_folder, app_socket=place, role="master", master_port=port) as master:
+        with (
+            held_port() as port,
+            Generator(short_folder, app_socket=place, role="master", master_port=port) as master,
+        ):
             text: str = master.ask("/metrics", token=None)
             return text
 

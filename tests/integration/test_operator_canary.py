@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -27,13 +27,13 @@ from campaign.host_metrics import HostMetrics
 from campaign.identity import PROMETHEUS_USER, identity_for
 from campaign.machine import Campaign, step
 from campaign.model import OperatorOptions, Symptom, Ticket, Timings
-from campaign.stack.network import Ports, choose_ports
 from campaign.stack.places import make_socket_folder
 from campaign.stack.programs import find_prometheus
 from campaign.stack.prometheus import PrometheusServer, ScrapeJob
 from campaign.stack.service import Service
 from chaos_profiles import PROFILES_ROOT, calibrated, load_catalogue, rules_yaml
 from loadgen.metrics import Instruments
+from loadgen.testing import held_port
 from tests.hostile_kit import Arena, Scene, arena, scene, staged
 from tests.integration.database_kit import data, running_server
 from tests.integration.instrument_kit import NO_SANDBOX
@@ -43,6 +43,8 @@ from tests.toolbox_kit import ASSIGNMENT, Bench, Panel
 CATALOGUE = load_catalogue(PROFILES_ROOT / "chat_db_app")
 APP = CATALOGUE.target.app_dir
 NAMED = CATALOGUE.profiles[0]
+#: what a Python that reads the app leaves there, even while it is copied
+_NOT_DELIVERED = shutil.ignore_patterns(".*", "__pycache__")
 #: lines of a fix that are shorter could be anybody's
 _TELLING_CHARS = 40
 
@@ -135,7 +137,7 @@ async def test_no_tool_names_one_in_what_it_says_of_itself_or_refuses(*, plan_mo
 @pytest_asyncio.fixture(name="place", scope="module", loop_scope="module")
 async def make_place() -> AsyncIterator[Arena]:
     async with arena() as place:
-        shutil.copytree(APP, place.folder / "delivered", ignore=shutil.ignore_patterns(".*"))
+        shutil.copytree(APP, place.folder / "delivered", ignore=_NOT_DELIVERED)
         yield place
 
 
@@ -247,8 +249,14 @@ def expositions() -> dict[str, bytes]:
     }
 
 
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with held_port() as port:
+        yield port
+
+
 @pytest_asyncio.fixture(name="prometheus", scope="module", loop_scope="module")
-async def make_prometheus() -> AsyncIterator[PrometheusServer]:
+async def make_prometheus(port: int) -> AsyncIterator[PrometheusServer]:
     folder, texts = make_socket_folder(), expositions()
     runners: dict[str, web.AppRunner] = {}
     for name, text in texts.items():
@@ -258,7 +266,7 @@ async def make_prometheus() -> AsyncIterator[PrometheusServer]:
     server = PrometheusServer(
         programs=find_prometheus(),
         folder=folder / "prometheus",
-        port=choose_ports(Ports()).prometheus,
+        port=port,
         identity=identity_for(PROMETHEUS_USER),
         jobs=tuple(
             ScrapeJob(name=name, port=runner.addresses[0][1]) for name, runner in runners.items()
@@ -331,6 +339,11 @@ _CATALOGUES = (
     "SELECT * FROM pg_prepared_xacts",
     "SELECT * FROM pg_locks",
 )
+#: how many sessions do something for the harness that has this word in it
+_AT_WORK = (
+    "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+    "AND query LIKE '%pg_sleep%' AND position($1 in query) > 0"
+)
 
 
 async def test_nothing_that_the_database_tells_the_app_names_one() -> None:
@@ -340,8 +353,11 @@ async def test_nothing_that_the_database_tells_the_app_names_one() -> None:
     profile = replace(NAMED, growth=NAMED.growth | small)
     async with running_server() as server:
         superuser = await asyncpg.connect(server.superuser_dsn)
-        busy = asyncio.create_task(superuser.execute(f"SELECT pg_sleep(60) AS {NAMED.id}"))
+        busy = asyncio.create_task(superuser.execute(f"SELECT pg_sleep(600) AS {NAMED.id}"))
         try:
+            async with asyncio.timeout(60):
+                while not await server.fetchval(_AT_WORK, NAMED.id):  # noqa: ASYNC110 - no bell
+                    await asyncio.sleep(0.05)
             await (await connect_harness(server.superuser_dsn)).close()
             async with TargetDatabase(server.superuser_dsn, data=data()) as database:
                 await database.grow(profile, growth_id="T001-growth")
@@ -364,12 +380,7 @@ async def test_nothing_that_the_database_tells_the_app_names_one() -> None:
                 rows = await told.query(query, max_rows=200, timeout_s=20)
                 texts.append(repr(rows.rows))
             # The harness's own query is there to be seen by whoever may.
-            seen = await server.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
-                "AND query LIKE '%pg_sleep%' AND position($1 in query) > 0",
-                NAMED.id,
-            )
-            assert seen == 1
+            assert await server.fetchval(_AT_WORK, NAMED.id) == 1
         finally:
             busy.cancel()
             await asyncio.gather(busy, return_exceptions=True)

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from yarl import URL
 
 from campaign.model import SessionOutcome, SessionResult, Spend
 from tests.integration.operator_kit import Done, interrupt, outside
 from tests.seats_kit import FakeCampaign, until
+
+
+@contextmanager
+def nobody_at(url: str) -> Iterator[None]:
+    """Its port is held and does not listen: no other test's server comes by it meanwhile."""
+    where = URL(url)
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((where.host, where.port))
+        yield
 
 
 async def test_an_agent_that_has_only_a_shell_works_a_whole_campaign(tmp_path: Path) -> None:
@@ -49,9 +64,10 @@ async def test_a_campaign_whose_process_is_gone_is_over_to_whoever_had_its_seat(
 ) -> None:
     async with outside(FakeCampaign(), tmp_path) as agent:
         assert (await agent.run("wait")).code == 0
-    assert (await agent.run("wait")).code == 1
-    stranger = {"XDG_STATE_HOME": str(tmp_path / "other")}
-    assert (await agent.run("wait", env=stranger)).code == 3
+    with nobody_at(agent.campaign.url):
+        assert (await agent.run("wait")).code == 1
+        stranger = {"XDG_STATE_HOME": str(tmp_path / "other")}
+        assert (await agent.run("wait", env=stranger)).code == 3
 
 
 async def test_nothing_yet_has_an_exit_code_of_its_own(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ async def test_the_apps_own_tests_run_as_its_readme_says(server: Server) -> None
 async def test_an_operator_that_asks_for_what_is_not_to_be_had_still_has_a_shell(
     server: Server, tmp_path: Path, asked: str
 ) -> None:
-    source = Path(shutil.copytree(APP, tmp_path / "app"))
+    # What Python keeps there may be written meanwhile.
+    ignore = shutil.ignore_patterns("__pycache__")
+    source = Path(shutil.copytree(APP, tmp_path / "app", ignore=ignore))
     (source / "requirements-dev.txt").write_text(asked)
     output = await in_shell(server, source, "python -c 'import aiohttp, asyncpg; print(1)'")
     assert output == "1\n[0]"

@@ -28,6 +28,8 @@ TARGET = catalogue().target
 STUCK = "ratchet_database_idle_in_transaction_sessions"
 STATEMENTS = "ratchet_database_statements_total"
 LOST, MISSING = "ratchet_ledger_lost_tokens", "ratchet_ledger_missing_messages"
+#: bounds what would never happen, and nothing that is slow
+_PATIENCE_S = 60.0
 
 
 class FakeGenerator:
@@ -78,8 +80,8 @@ class Watched:
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
-    async def until(self, holds: Callable[[], bool], *, patience_s: float = 8.0) -> None:
-        async with asyncio.timeout(patience_s):
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(_PATIENCE_S):
             while not holds():  # noqa: ASYNC110 - what the probes show rings no bell
                 await asyncio.sleep(0.05)
 
@@ -105,8 +107,27 @@ async def server() -> AsyncIterator[Server]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that pauses for a second makes no gap: only what never answers does."""
+    of = "campaign.adapters.database"
+    for part in ("server", "checker"):
+        monkeypatch.setattr(f"{of}.{part}._ANSWER_TIMEOUT_S", _PATIENCE_S)
+        monkeypatch.setattr(f"{of}.{part}._STATEMENT_TIMEOUT", f"{_PATIENCE_S:g}s")
+    monkeypatch.setattr(f"{of}.connections.CONNECT_TIMEOUT_S", _PATIENCE_S)
+    monkeypatch.setattr(f"{of}.exposition.FRESH_S", _PATIENCE_S)
+
+
+@pytest.fixture
+def hasty(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the limits that the probes have in a campaign."""
+    del patient
+    monkeypatch.undo()
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def watched(server: Server, tmp_path: Path) -> AsyncIterator[Watched]:
+    await until_alone(server)
     watched = Watched(server, tmp_path / "ledger.jsonl")
     async with watched.probes:
         yield watched
@@ -116,7 +137,21 @@ async def watched(server: Server, tmp_path: Path) -> AsyncIterator[Watched]:
 async def app(server: Server) -> AsyncIterator[asyncpg.Connection[Any]]:
     connection = await asyncpg.connect(server.addresses.app_dsn)
     yield connection
-    connection.terminate()
+    await connection.close()
+
+
+async def until_alone(server: Server) -> None:
+    """Sessions of an earlier test are gone: what they did is in the server's statistics."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while await server.fetchval(  # noqa: ASYNC110 - another process decides
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ):
+            await asyncio.sleep(0.05)
+
+
+def postmaster(server: Server) -> int:
+    return int((server.cluster.pgdata / "postmaster.pid").read_text().split()[0])
 
 
 async def store(app: asyncpg.Connection[Any], *, user: int = 1, charge: int = 10) -> int:
@@ -166,8 +201,8 @@ async def test_a_look_succeeds_while_the_app_holds_every_slot(
         assert (watched.value("ratchet_database_connections", state="idle") or 0) > 90
         await watched.rounds("ratchet_ledger_checks_total")
     finally:
-        for connection in hoard:
-            connection.terminate()
+        # Each slot is free again when this is over; the next test needs one.
+        await asyncio.gather(*(connection.close() for connection in hoard))
 
 
 async def test_written_log_is_counted(watched: Watched, app: asyncpg.Connection[Any]) -> None:
@@ -216,8 +251,7 @@ async def test_what_the_server_had_to_do_is_counted(
             moved(transactions, outcome="rolled_back") == undone + 1
             and moved(transactions, outcome="committed") > kept
             and moved(rows, access="read") > read + 100
-        ),
-        patience_s=20.0,
+        )
     )
     assert watched.value("ratchet_database_deadlocks_total") == 0
 
@@ -346,6 +380,7 @@ async def test_a_dropped_table_leaves_a_gap_in_the_ledger_alone(
     await watched.until_value(MISSING, 0)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_locked_table_leaves_a_gap_and_not_a_hanging_probe(
     watched: Watched, app: asyncpg.Connection[Any]
 ) -> None:
@@ -357,17 +392,23 @@ async def test_a_locked_table_leaves_a_gap_and_not_a_hanging_probe(
     await watched.until_value(MISSING, 0)
 
 
+@pytest.mark.usefixtures("hasty")
 async def test_a_server_that_stands_still_leaves_a_gap(watched: Watched, server: Server) -> None:
-    pid = await server.fetchval(
+    await watched.until_value("ratchet_database_probe_success", 1)
+    session = await server.fetchval(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'ratchet'"
         " AND usename = 'ratchet' ORDER BY backend_start DESC LIMIT 1"
     )
-    os.kill(pid, signal.SIGSTOP)
+    # With the process that lets others in: a new session would answer a moment later.
+    stopped = (postmaster(server), session)
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
     try:
         await watched.until_value("ratchet_database_probe_success", 0)
         assert watched.value(STUCK) is None
     finally:
-        os.kill(pid, signal.SIGCONT)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
     await watched.until_value("ratchet_database_probe_success", 1)
 
 

@@ -31,7 +31,8 @@ from tests.integration.instrument_kit import processes_with, workspace
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it becomes other users")
 
-PATIENT_S = 30.0
+#: of what is looked for in turns that get longer on a busy machine
+PATIENT_S = 120.0
 ROOT = Path(__file__).parents[2]
 
 
@@ -98,7 +99,7 @@ async def test_a_shell_lasts_from_command_to_command_as_its_own_user(served: Ser
     async with served.shells.open() as shell:
         await shell.run("A=3; echo x > file; cd /", timeout_s=PATIENT_S)
         done = await shell.run(
-            "echo $A $PWD; id -u; exit_code() { return 7; }; exit_code", timeout_s=9
+            "echo $A $PWD; id -u; exit_code() { return 7; }; exit_code", timeout_s=PATIENT_S
         )
     assert (done.exit_code, done.output) == (7, f"3 /\n{served.worker.uid}\n")
     assert (served.workspace / "file").stat().st_uid == served.worker.uid
@@ -108,8 +109,10 @@ async def test_a_session_leaves_neither_processes_nor_files_behind(served: Serve
     word, hidden = f"9{secrets.randbelow(10**8)}", f"/tmp/{secrets.token_hex(8)}"  # noqa: S108
     async with served.shells.open() as shell:
         command = (
-            f"setsid setsid sleep {word} >/dev/null 2>&1 & mkdir -p {hidden}/in; "
-            f"touch {hidden}/in/file; chmod 0 {hidden}/in {hidden}"
+            "mkfifo begun; "
+            f"setsid setsid sh -c 'echo > begun; exec sleep {word}' >/dev/null 2>&1 & "
+            f"mkdir -p {hidden}/in; touch {hidden}/in/file; chmod 0 {hidden}/in {hidden}; "
+            "cat begun"
         )
         await shell.run(command, timeout_s=PATIENT_S)
         assert processes_with(word)
@@ -141,8 +144,9 @@ async def test_a_client_that_is_gone_takes_its_shell_along(served: Served) -> No
 async def test_one_that_takes_too_long_is_ended_and_its_words_are_told(served: Served) -> None:
     word = f"9{secrets.randbelow(10**8)}"
     async with served.shells.open() as shell:
-        with pytest.raises(ToolError, match=r"begun\n(.|\n)*took longer than 0\.5 s"):
-            await shell.run(f"echo begun; setsid sleep {word}", timeout_s=0.5)
+        # Time enough for the words, which are to be told.
+        with pytest.raises(ToolError, match=r"begun\n(.|\n)*took longer than 3 s"):
+            await shell.run(f"echo begun; setsid sleep {word}", timeout_s=3.0)
         assert processes_with(word) == []
         assert (await shell.run("echo new", timeout_s=PATIENT_S)).output == "new\n"
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 from campaign.identity import LOADGEN_USER, identity_for, own_identity
 from campaign.stack.errors import ComponentFailedError, StackInUseError
 from campaign.stack.places import make_socket_folder
-from campaign.stack.processes import Child, ProcessSpec
+from campaign.stack.processes import Child, ProcessSpec, is_alive
 from campaign.stack.record import RECORD_NAME, StackRecordFile, cleanup_leftovers, read_record
 from campaign.stack.service import Service, ServiceSpec
 
@@ -23,22 +24,24 @@ if TYPE_CHECKING:
 
 _linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's death")
 _STUBBORN = "import signal,time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)\n"
-#: starts a shell that starts a sleep, as a stack would, prints their pids, then waits
+#: starts a sleep, as a stack would, says so as soon as that would end with it, then waits
 _PARENT = """
 import asyncio, sys
 from pathlib import Path
 from campaign.identity import own_identity
 from campaign.stack.places import make_socket_folder
-from campaign.stack.processes import Child, ProcessSpec
+from campaign.stack.processes import Child, ProcessSpec, is_alive
 from campaign.stack.record import StackRecordFile
 
 async def main(run_dir):
     record = StackRecordFile(run_dir)
     record.open(socket_dir=make_socket_folder(), data_dir=run_dir / "stack")
     child = await Child.start(ProcessSpec(
-        name="sleeper", argv=("sleep", "1000"), log_file=run_dir / "sleeper.log", cwd=run_dir,
-        identity=own_identity()))
+        name="sleeper", argv=("sh", "-c", "echo up; exec sleep 1000"),
+        log_file=run_dir / "sleeper.log", cwd=run_dir, identity=own_identity()))
     record.add(child)
+    while not child.log_tail():
+        await asyncio.sleep(0.02)
     print(child.pid, record.record.socket_dir, flush=True)
     await child.ended()
 
@@ -62,10 +65,20 @@ async def _silent() -> bool:
 
 
 async def _first_log_line(child: Child) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not (lines := child.log_tail()):  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(0.02)
     return lines[0]
+
+
+def _ends(process: psutil.Process, *, within_s: float) -> bool:
+    """Whoever inherits it may take a while to collect it."""
+    deadline = time.monotonic() + within_s
+    while is_alive(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 async def test_a_child_that_ends_tells_its_exit_code_and_last_lines(tmp_path: Path) -> None:
@@ -110,7 +123,7 @@ async def test_what_a_child_started_goes_with_it(tmp_path: Path) -> None:
     grandchild = psutil.Process(int(await _first_log_line(child)))
     await child.stop()
     # Whoever inherits it may take a while to collect it.
-    assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+    assert not is_alive(grandchild)
 
 
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -128,7 +141,18 @@ async def test_as_root_a_child_runs_as_the_user_it_is_given(tmp_path: Path) -> N
     assert (await child.ended()).log_tail == (str(nobody.uid),)
 
 
-async def test_a_service_that_never_gets_ready_is_stopped(tmp_path: Path) -> None:
+async def test_a_service_that_never_gets_ready_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = Child.start
+
+    async def begin(spec: ProcessSpec) -> Child:
+        """It has said something before the time that it has begins."""
+        child = await start(spec)
+        await _first_log_line(child)
+        return child
+
+    monkeypatch.setattr(Child, "start", begin)
     process = _spec(tmp_path, "sh", "-c", "echo starting; sleep 1000")
     service = Service(ServiceSpec(process=process, is_ready=_silent, ready_timeout_s=0.3))
     with pytest.raises(ComponentFailedError, match=r"not ready within 0\.3 s(.|\n)*starting"):
@@ -138,7 +162,7 @@ async def test_a_service_that_never_gets_ready_is_stopped(tmp_path: Path) -> Non
 
 async def test_a_service_that_ends_before_it_is_ready_says_why(tmp_path: Path) -> None:
     process = _spec(tmp_path, "sh", "-c", "echo no such table; exit 1")
-    service = Service(ServiceSpec(process=process, is_ready=_silent, ready_timeout_s=10))
+    service = Service(ServiceSpec(process=process, is_ready=_silent, ready_timeout_s=60))
     with pytest.raises(ComponentFailedError) as caught:
         await service.start()
     assert caught.value.reason == "ended with exit code 1"
@@ -157,8 +181,7 @@ def test_children_of_a_killed_harness_are_gone_and_cleanup_removes_the_sockets(
     sleeper = psutil.Process(int(pid))
     parent.kill()
     parent.communicate()
-    gone, _ = psutil.wait_procs([sleeper], timeout=5)
-    assert gone
+    assert _ends(sleeper, within_s=30)
 
     left = cleanup_leftovers(tmp_path)
     assert left.killed == ()
@@ -183,7 +206,6 @@ async def test_cleanup_ends_what_a_record_names_and_nothing_that_only_shares_its
 
     left = await asyncio.to_thread(cleanup_leftovers, tmp_path)
     assert left.killed == ("mine",)
-    # Its exit status went to whoever waited first: the clean-up, or we, its parent in this test.
     await child.ended()
     assert stranger.is_running
     await stranger.stop()

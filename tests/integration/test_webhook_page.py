@@ -24,7 +24,7 @@ from campaign.adapters.journal import open_journal
 from campaign.cli.app import app
 from campaign.model import Webhook
 from campaign.runs import RunFolder
-from campaign.webhook import deliver_left, webhook_schema
+from campaign.webhook import deliver_left, dispatched, webhook_schema
 from campaign.webhook.contents import MOST_BYTES
 from campaign.webhook.dispatch import LAST_S, LEFT_S
 from campaign.webhook.metrics import WebhookMetrics
@@ -79,6 +79,16 @@ async def _port(process: Process) -> int:
             await asyncio.sleep(0.02)
 
 
+async def _first_failure(registry: CollectorRegistry) -> None:
+    """Of a delivery, for whatever reason."""
+    async with asyncio.timeout(60):
+        while not any(  # noqa: ASYNC110 - it is only counted
+            registry.get_sample_value("ratchet_webhook_failures_total", {"reason": reason})
+            for reason in Failure
+        ):
+            await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 async def run(tmp_path: Path) -> RunFolder:
     run = RunFolder(path=tmp_path / "one")
@@ -121,7 +131,15 @@ async def test_the_printed_receiver_refuses_what_is_not_ours(
     async with printed_receiver(tmp_path) as receiver:
         webhook = Webhook(url=receiver.url, secret_file=str(other) if secret else None)
         words: list[str] = []
-        await deliver_left(run, webhook, on_left=lambda left: words.append(left.words), last_s=2.0)
+        registry = CollectorRegistry()
+        async with dispatched(
+            run,
+            webhook,
+            registry=registry,
+            on_left=lambda left: words.append(left.words),
+            last_s=0.0,
+        ):
+            await _first_failure(registry)
         receiver.process.terminate()
         assert await receiver.line() == ""
     assert words == ["it answered 401"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from campaign.adapters import workspace_shell
 from campaign.adapters.workspace_shell import WorkspaceShell
 from campaign.identity import app_identity
 from campaign.ports import PortError
@@ -76,11 +78,24 @@ async def test_a_command_need_not_read_what_it_is_given(shell: WorkspaceShell) -
 
 
 async def test_a_command_that_takes_too_long_is_ended_and_its_words_are_kept(
-    workspace: Path,
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shell = WorkspaceShell(workspace, confined=False, timeout_s=0.3)
-    done = await shell.run(("sh", "-c", "echo begun; exec sleep 60"))
-    assert (done.exit_code, done.output) == (124, "begun\n\nended after 0 s")
+    """Its time is over as soon as it was heard: nobody knows how long a command takes to begin."""
+    read = workspace_shell._read
+
+    async def heard(process: asyncio.subprocess.Process, output: bytearray) -> None:
+        reading = asyncio.create_task(read(process, output))
+        while not (output or reading.done()):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.01)
+        limit.reschedule(asyncio.get_running_loop().time())
+        await reading
+
+    limit = asyncio.timeout(None)
+    monkeypatch.setattr(asyncio, "timeout", lambda _: limit)
+    monkeypatch.setattr(workspace_shell, "_read", heard)
+    shell = WorkspaceShell(workspace, confined=False, timeout_s=120.0)
+    done = await shell.run(("sh", "-c", "echo begun; exec sleep 600"))
+    assert (done.exit_code, done.output) == (124, "begun\n\nended after 120 s")
 
 
 async def test_a_command_that_does_not_exist_is_a_fault_only_without_a_sandbox(

@@ -90,7 +90,12 @@ async def test_its_clients_read_its_rows_from_its_app(target: Target, folder: Pa
         connection = await asyncpg.connect(database.superuser_dsn)
         assert await connection.fetchval("SELECT count(*) FROM public.notes") == 2000
         await connection.close()
-        config = {"app_socket": folder / "app.sock", "clients": target.clients}
+        # Its clients wait until the app, which is being started, takes what is in its queue.
+        config = {
+            "app_socket": folder / "app.sock",
+            "clients": target.clients,
+            "client_timeout_s": 60.0,
+        }
         await asyncio.to_thread(_offer_the_base_load, folder, target, config)
 
 

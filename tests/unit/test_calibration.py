@@ -95,7 +95,7 @@ async def test_a_generator_without_metrics_is_named_and_its_load_taken_off(
     monkeypatch.setattr(calibration, "_WARM_UP_S", 0.0)
     load = FakeLoad()
     with pytest.raises(PortError) as caught:
-        await calibration._healthy_p95_s(load, "http://127.0.0.1:1/metrics")
+        await calibration._healthy_p95_s(load, ["http://127.0.0.1:1/metrics"])
     assert caught.value.component == "loadgen"
     assert load.ids == ["calibration", "calibration-end"]
 

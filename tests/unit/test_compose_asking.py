@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpServer
@@ -12,6 +14,12 @@ from campaign.stack.compose.asking import HttpService
 from campaign.stack.compose.watch import Alive, Refused, Silent
 
 STARTED_AT = 1_763_000_000.123456
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy is no service that is silent."""
+    monkeypatch.setattr("campaign.stack.compose.asking._TIMEOUT", aiohttp.ClientTimeout(total=60))
 
 
 async def asked(aiohttp_server: AiohttpServer, answer: Any, *, since: str) -> HttpService:
@@ -47,9 +55,13 @@ async def test_an_answer_that_says_something_else_is_none(
     assert isinstance(await service.look(), Silent)
 
 
-async def test_nobody_who_listens_is_a_refusal(unused_tcp_port: int) -> None:
-    service = HttpService(name="loadgen", url=f"http://127.0.0.1:{unused_tcp_port}", asked="/")
-    assert isinstance(await service.look(), Refused)
+async def test_nobody_who_listens_is_a_refusal() -> None:
+    with socket.socket() as holder:
+        # It has the port, so that nobody else can take it, and does not listen.
+        holder.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{holder.getsockname()[1]}"
+        service = HttpService(name="loadgen", url=url, asked="/")
+        assert isinstance(await service.look(), Refused)
 
 
 async def test_one_that_answers_is_not_there_before_it_is_ready(

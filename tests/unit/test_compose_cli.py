@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,7 @@ def test_what_ends_the_command_ends_the_campaign_in_the_container(
     try:
         while not (tmp_path / "asked").exists():
             assert command.poll() is None
+            time.sleep(0.02)
         command.send_signal(number)
         assert command.wait(timeout=30) == 7
     finally:

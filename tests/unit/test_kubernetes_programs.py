@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -44,11 +44,14 @@ def again(
         env={"PATH": os.environ["PATH"], "TOLD": str(told), "STOP_SIGNAL": stop_signal},
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield running, told
     finally:
-        running.kill()
+        # With what it runs, which may wait for a reader of the pipe that never comes.
+        with suppress(ProcessLookupError):
+            os.killpg(running.pid, signal.SIGKILL)
         running.communicate()
 
 
@@ -152,10 +155,11 @@ def judged(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *targets: str) -
 
 
 @pytest.fixture
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def closed_port() -> Iterator[int]:
+    """Nobody listens there, and nobody else can."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def test_the_app_does_not_start_where_policies_are_not_enforced(

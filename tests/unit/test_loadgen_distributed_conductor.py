@@ -85,6 +85,17 @@ class Stage:
         ]
 
 
+@dataclass
+class Clock:
+    """In place of `time`: 10 ms pass whenever somebody looks."""
+
+    now_s: float = 1000.0
+
+    def monotonic(self) -> float:
+        self.now_s += 0.01
+        return self.now_s
+
+
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(module, "_ACKNOWLEDGE_S", 0.02)
@@ -136,12 +147,26 @@ def test_all_are_told_what_is_theirs_before_the_load_is_applied(stage: Stage) ->
     assert master.changes(after=0) == []
 
 
-def test_a_dimension_begins_at_the_same_moment_for_all_and_stays(stage: Stage) -> None:
+def test_a_dimension_begins_at_the_same_moment_for_all_and_stays(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
     master = conduct(stage, "a", "b")
+    ordered_s: list[float] = []
+    send = stage.send_message
+
+    def note_when(name: str, data: dict[str, Any], *, client_id: str) -> None:
+        if name == ORDER:
+            ordered_s.append(clock.now_s)
+        send(name, data, client_id=client_id)
+
+    stage.send_message = note_when  # type: ignore[method-assign]
     master.apply(LOAD)
     (first, second) = [next(iter(o.starts_in_s.values())) for o in stage.orders().values()]
-    assert first == pytest.approx(second, abs=0.1)
-    assert first > 0
+    assert ordered_s[0] < ordered_s[1]
+    assert ordered_s[0] + first == pytest.approx(ordered_s[1] + second)
+    assert min(first, second) > 0
     began = dict(master._starts_s)
     master.apply(LOAD)
     assert began

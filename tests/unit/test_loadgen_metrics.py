@@ -1,17 +1,26 @@
-import time
+from types import SimpleNamespace
 
+import pytest
 from prometheus_client import generate_latest
 
+from loadgen import metrics
 from loadgen.backlog import Arrival, Slot
 from loadgen.dice import Roll
 from loadgen.health import CpuShare, WorstLag
 from loadgen.metrics import ErrorKind, Instruments, Series
 
 LABELS = {"behaviour": "reader", "operation": "list_messages"}
+NOW_S = 100.0
+
+
+@pytest.fixture(autouse=True)
+def now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever somebody asks."""
+    monkeypatch.setattr(metrics, "time", SimpleNamespace(monotonic=lambda: NOW_S))
 
 
 def slot(*, age_s: float) -> Slot:
-    due_s = time.monotonic() - age_s
+    due_s = NOW_S - age_s
     arrival = Arrival(user=0, index=0, roll=Roll(bits=0))
     return Slot(arrival=arrival, operation="list_messages", intended_s=due_s, counted_from_s=due_s)
 

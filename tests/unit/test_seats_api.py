@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from campaign.errors import AccessError, BusyError, HarnessError, NotFoundError, UsageError
+from campaign.http_parts import is_gone
 from campaign.joining import Door
 from campaign.joining.door import GoneError, UnansweredError
 from tests.seats_kit import SPECS, TOKEN, FakeCampaign, serving, until
@@ -160,16 +161,27 @@ async def test_a_client_that_leaves_ends_its_call_and_the_session_goes_on(stage:
     await stage.resolve(path, token)
 
 
-async def test_a_client_that_leaves_while_it_waits_is_given_no_ticket() -> None:
+async def test_a_client_that_leaves_while_it_waits_is_given_no_ticket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[web.Request] = []
+
+    def looked_after(request: web.Request) -> bool:
+        waits.append(request)
+        return is_gone(request)
+
+    monkeypatch.setattr("campaign.seats.working_routes.is_gone", looked_after)
     campaign = FakeCampaign()
     async with serving(campaign) as url:
         stage = Stage(campaign=campaign, door=Door(url=url))
         token = campaign.register.seat_token or ""
         stage.key = (await stage.ask("/api/seat/claim", {}, token=token))["key"]
         waiting = asyncio.create_task(stage.ask("/api/seat/take", {"wait_s": 60}, token=stage.key))
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(waits))
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
+        # The end of its connection may be on the way for a while.
+        await until(lambda: is_gone(waits[0]))
         playing = asyncio.create_task(campaign.play())
         assert (await stage.take())[0] == "/api/sessions/T001-s1"
         playing.cancel()

@@ -22,7 +22,7 @@ from campaign.adapters.agents.room import (
     Ports,
     Room,
     base_environment,
-    free_ports,
+    held_ports,
     open_room,
 )
 from campaign.identity import app_identity, can_enter, launcher, own_identity
@@ -107,7 +107,8 @@ class AgentProcesses:
         room = stack.enter_context(open_room(self._identity))
         sockets = room.listen()
         stack.callback(sockets.close)
-        plan = self._plan(room, executable, launch.adapter)
+        ports = _PORTS if self._confined else stack.enter_context(held_ports())
+        plan = self._plan(room, ports, executable, launch.adapter)
         invocation = self._complete(launch, plan)
         room.furnish(
             invocation,
@@ -166,9 +167,9 @@ class AgentProcesses:
                     "install it below /usr/local, or open its folders"
                 )
 
-    def _plan(self, room: Room, executable: Path, adapter: AgentAdapter) -> _Plan:
+    def _plan(self, room: Room, ports: Ports, executable: Path, adapter: AgentAdapter) -> _Plan:
         if not self._confined:
-            return self._plain(room)
+            return self._plain(room, ports)
         python = shutil.which("python3", path="/usr/bin:/usr/local/bin")
         if python is None:
             raise RunnerError("agents need a python3 below /usr: apt install python3")
@@ -187,15 +188,14 @@ class AgentProcesses:
             tmp_bytes=_TMP_BYTES,
         )
         return _Plan(
-            places=_places(_PORTS, _HOME),
-            ports=_PORTS,
+            places=_places(ports, _HOME),
+            ports=ports,
             seen_at=INSIDE,
             command=(*_NICE, python, "-I", f"{INSIDE}/relay.py", f"{INSIDE}/config.json"),
             box=box,
         )
 
-    def _plain(self, room: Room) -> _Plan:
-        ports = free_ports()
+    def _plain(self, room: Room, ports: Ports) -> _Plan:
         seen_at = str(room.folder)
         relay = (sys.executable, "-I", f"{seen_at}/relay.py", f"{seen_at}/config.json")
         return _Plan(
@@ -228,7 +228,7 @@ class AgentProcesses:
 
     async def _start(self, plan: _Plan, *, secrets: Sequence[str]) -> Process:
         with ExitStack() as stack:
-            command, descriptors = plan.command, list[int]()
+            command, descriptors = plan.command, [*plan.ports.held.values()]
             if plan.box is not None:
                 seccomp_fd = stack.enter_context(filter_descriptor())
                 box = replace(plan.box, seccomp_fd=seccomp_fd)

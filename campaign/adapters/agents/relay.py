@@ -1,8 +1,9 @@
 """Runs beside the agent in its sandbox, which has no network: two ports that lead outside.
 
 Started as ``python3 -I relay.py CONFIG`` by whatever Python from 3.9 on the sandbox has; standard
-library only. CONFIG is a JSON file: ``ports`` (port -> Unix socket), ``home``, ``files`` (a folder
-that is copied there), ``stdin`` (a file), ``environment`` and ``command``. Ends as the agent ends.
+library only. CONFIG is a JSON file: ``ports`` (port -> Unix socket), ``held`` (port -> descriptor
+of a socket that has it already), ``home``, ``files`` (a folder that is copied there), ``stdin`` (a
+file), ``environment`` and ``command``. Ends as the agent ends.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,7 +25,11 @@ _NOT_STARTED = 127  # as a shell answers
 
 async def main(config: dict[str, Any]) -> int:
     for port, target in config["ports"].items():
-        await asyncio.start_server(_carrier(target), "127.0.0.1", int(port))
+        if port in config["held"]:
+            holder = socket.socket(fileno=config["held"][port])
+            await asyncio.start_server(_carrier(target), sock=holder)
+        else:
+            await asyncio.start_server(_carrier(target), "127.0.0.1", int(port))
     shutil.copytree(config["files"], config["home"], dirs_exist_ok=True)
     # opened at once: it is a small file, and nobody waits meanwhile
     with Path(config["stdin"]).open("rb") as stdin:  # noqa: ASYNC230

@@ -9,7 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from operators.command import Invocation
@@ -29,6 +29,8 @@ class Ports:
 
     tools: int
     model: int
+    #: port -> descriptor of a socket that has it already
+    held: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Room:
                 str(ports.tools): f"{seen_at}/{_TOOLS_SOCKET}",
                 str(ports.model): f"{seen_at}/{_MODEL_SOCKET}",
             },
+            "held": {str(port): descriptor for port, descriptor in ports.held.items()},
             "home": home,
             "files": f"{seen_at}/files",
             "stdin": f"{seen_at}/stdin",
@@ -114,12 +117,15 @@ def open_room(identity: Identity) -> Iterator[Room]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def free_ports() -> Ports:
-    """For an agent that shares our loopback; another program may take one before it listens."""
-    with socket.socket() as first, socket.socket() as second:
-        for listener in (first, second):
-            listener.bind(("127.0.0.1", 0))
-        return Ports(tools=first.getsockname()[1], model=second.getsockname()[1])
+@contextmanager
+def held_ports() -> Iterator[Ports]:
+    """For an agent that shares our loopback: no other program can take them before its relay."""
+    with socket.socket() as tools, socket.socket() as model:
+        for holder in (tools, model):
+            holder.bind(("127.0.0.1", 0))
+        numbers = [holder.getsockname()[1] for holder in (tools, model)]
+        held = dict(zip(numbers, (tools.fileno(), model.fileno()), strict=True))
+        yield Ports(tools=numbers[0], model=numbers[1], held=held)
 
 
 def base_environment(home: str, path: str) -> Mapping[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,8 +17,6 @@ from campaign.identity import Identity
 from campaign.supervisor.users import end_all, remove_files
 
 _PROC = Path("/proc")
-_END_TIMEOUT_S = 30.0
-_PAUSE_S = 0.2
 
 
 class Lodger:
@@ -60,21 +57,8 @@ class Lodger:
         async with self._alone:
             await asyncio.to_thread(self._clear)
 
-    def _end_all(self) -> None:
-        """What is killed while it reads a slow disk takes a while to be gone."""
-        deadline = time.monotonic() + _END_TIMEOUT_S
-        while True:
-            try:
-                end_all(self.identity)
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE_S)
-            else:
-                return
-
     def _clear(self) -> None:
-        self._end_all()
+        end_all(self.identity)
         remove_files(self.identity)
 
 

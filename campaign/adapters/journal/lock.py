@@ -20,7 +20,7 @@ from campaign.run_holder import LOCK_FILE, flock, written_pid
 _ADVISORY_KEY = int.from_bytes(b"ratchet")
 
 #: A holder that was killed may need this long to be gone; and `run_holder` holds it for an instant.
-_PATIENCE_S = 0.3
+_PATIENCE_S = 2.0
 _RETRY_S = 0.02
 
 

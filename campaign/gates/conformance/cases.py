@@ -1,18 +1,26 @@
 """A few requests for each operation of a document, always the same ones.
 
-Making them takes seconds, so they are kept on this machine by what they depend on.
+Making them takes seconds, so they are kept on this machine by what they depend on. They are made in
+a process of its own: hypothesis also tries the constants of whatever modules are loaded, and here
+that would be another number of them each time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+
+from campaign.errors import HarnessError
 
 #: Fixed: another one breaks a plausible app now and then, by a rarity nobody is here to find.
 SEED = 20251121
@@ -38,92 +46,54 @@ class Case:
 
 
 _CASES = TypeAdapter(tuple[Case, ...])
+_MAKING = Path(__file__).with_name("making.py")
+#: many times what it takes on a busy machine
+_TIMEOUT_S = 300.0
 
 
 def cases(document: Mapping[str, Any], *, cache_dir: Path) -> tuple[Case, ...]:
-    """All requests; those that cannot be sent as JSON (raw bytes) are left out."""
+    """All requests; those that cannot be sent as JSON (raw bytes) are left out.
+
+    Raises:
+        HarnessError: they cannot be made.
+    """
     file = cache_dir / f"{_key(document)}.json"
     try:
         return _CASES.validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):
-        made = tuple(_made(document, cache_dir=cache_dir))
+        made = _made(document)
     cache_dir.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(".part")
-    half.write_bytes(_CASES.dump_json(made))
-    half.replace(file)
-    return _CASES.validate_json(file.read_bytes())
-
-
-def _key(document: Mapping[str, Any]) -> str:
-    from schemathesis import __version__  # noqa: PLC0415 - a second to import, so only when asked
-
-    depends_on = [document, __version__, SEED, EXAMPLES]
-    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def _made(document: Mapping[str, Any], *, cache_dir: Path) -> Sequence[Case]:
-    import schemathesis  # noqa: PLC0415 - see above
-    from hypothesis.configuration import set_hypothesis_home_dir  # noqa: PLC0415 - comes with it
-    from hypothesis.errors import Unsatisfiable  # noqa: PLC0415 - comes with it
-    from schemathesis.core.result import Err  # noqa: PLC0415 - see above
-
-    made: list[Case] = []
-    # Else hypothesis keeps its tables of characters in the current folder.
-    set_hypothesis_home_dir(cache_dir / "hypothesis")
-    schema = schemathesis.openapi.from_dict(dict(document))
-    for result in schema.get_all_operations():
-        if isinstance(result, Err):
-            raise result.err()
-        operation = result.ok()
-        modes: dict[Kind, schemathesis.GenerationMode] = {
-            "valid": schemathesis.GenerationMode.POSITIVE,
-            "invalid": schemathesis.GenerationMode.NEGATIVE,
-        }
-        for kind, mode in modes.items():
-            try:
-                drawn = _drawn(operation.as_strategy(generation_mode=mode))
-            except Unsatisfiable:
-                continue  # nothing that is said about it can be broken
-            made += [case for one in drawn if (case := _case(one, kind)) is not None]
+    # Another campaign may be about to keep the same ones.
+    with tempfile.NamedTemporaryFile(dir=cache_dir, delete=False) as half:
+        half.write(_CASES.dump_json(made))
+    Path(half.name).replace(file)
     return made
 
 
-def _drawn(strategy: Any) -> list[Any]:
-    from hypothesis import HealthCheck, Phase, given, seed, settings  # noqa: PLC0415 - see above
-
-    drawn: list[Any] = []
-
-    @seed(SEED)
-    @settings(
-        max_examples=EXAMPLES,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def draw(one: Any) -> None:
-        drawn.append(one)
-
-    draw()
-    return drawn
+def _key(document: Mapping[str, Any]) -> str:
+    libraries = [version("schemathesis"), version("hypothesis")]
+    depends_on = [document, libraries, SEED, EXAMPLES, _MAKING.read_text(encoding="utf-8")]
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _case(one: Any, kind: Kind) -> Case | None:
-    from schemathesis.core import NotSet  # noqa: PLC0415 - see above
-
-    body = None if isinstance(one.body, NotSet) else one.body
-    case = Case(
-        operation=one.operation.definition.raw["operationId"],
-        method=one.method.upper(),
-        path=one.path,
-        kind=kind,
-        path_parameters=dict(one.path_parameters or {}),
-        query=dict(one.query or {}),
-        body=body,
-    )
-    try:
-        json.dumps([case.path_parameters, case.query, body], allow_nan=False).encode()
-    except (TypeError, ValueError):
-        return None
-    return case
+def _made(document: Mapping[str, Any]) -> tuple[Case, ...]:
+    # As text: a program that has a file would be one of the modules whose constants are tried.
+    command = [sys.executable, "-I", "-c", _MAKING.read_text(encoding="utf-8")]
+    asked = json.dumps({"document": document, "seed": SEED, "examples": EXAMPLES})
+    with tempfile.TemporaryDirectory(prefix="ratchet-cases-") as scratch:
+        try:
+            done = subprocess.run(
+                command,
+                input=asked.encode(),
+                cwd=scratch,  # hypothesis keeps its tables of characters in the current folder
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=True,
+            )
+            return _CASES.validate_json(done.stdout)
+        except subprocess.CalledProcessError as error:
+            why = error.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            problem = "".join(why) or f"exit code {error.returncode}"
+        except (subprocess.TimeoutExpired, ValidationError) as error:
+            problem = str(error)
+    raise HarnessError(f"no requests can be made from the app's OpenAPI document: {problem}")

@@ -222,13 +222,18 @@ class ServedDatabase:
     async def put_log_aside(self) -> None:
         """Begin another log; the one before the last is gone.
 
+        One that is gone was put aside before, and the server is only told again to begin another:
+        what it may have begun meanwhile must not take the place of what was put aside.
+
         Raises:
             StackError: the server cannot be asked.
         """
         log = self.places.database_log
+        is_there = log.exists()
         try:
             async with self._asked() as connection:
-                await connection.execute(_PUT_LOG_ASIDE.format(log=log))
+                if is_there:
+                    await connection.execute(_PUT_LOG_ASIDE.format(log=log))
                 await connection.execute(_BEGIN_LOG)
         except _FAILURES as error:
             raise StackError(f"the database's log cannot be put aside: {error}") from error

@@ -478,9 +478,12 @@ def answer(asked: dict[str, Any]) -> dict[str, str]:
 
 def main() -> None:
     signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(MAX_SECONDS)
-    answered = answer(json.load(sys.stdin.buffer))
-    signal.alarm(0)
+    try:
+        signal.alarm(MAX_SECONDS)
+        answered = answer(json.load(sys.stdin.buffer))
+        signal.alarm(0)
+    except RefusedError as late:  # the time is over on the way in or out
+        answered = {"error": str(late)}
     printed = json.dumps(answered, ensure_ascii=False).encode("utf-8", "replace")
     sys.stdout.buffer.write(b"\n" + printed + b"\n")
 
