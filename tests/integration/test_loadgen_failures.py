@@ -152,8 +152,8 @@ def test_replacing_the_app_under_load_costs_not_one_error(
     short_folder: Path, fake_app: FakeApp, generator: Generator
 ) -> None:
     generator.offer(
-        dimension("reader", 20, 10.0),
-        dimension("writer", 20, 10.0),
+        dimension("reader", 20, 5.0),
+        dimension("writer", 20, 5.0),
         dimension("streamer", 5, 1.0, params={"tokens": 20}),
     )
     generator.done(200)
