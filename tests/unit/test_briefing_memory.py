@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from operators.briefing import PRIOR_CHARS
 from operators.briefing.digest import digest
@@ -83,6 +83,7 @@ async def test_a_flood_of_past_fits_all_the_same() -> None:
     chars=st.integers(1_000, 12_000),
     ticks=st.integers(0, 5),
 )
+@example(sizes=[416, 557], chars=1_000, ticks=2)
 def test_whatever_there_is_fits_into_its_room(sizes: list[int], chars: int, ticks: int) -> None:
     items = [Item(title="t", text="`" * ticks + "x" * size, line="l" * size) for size in sizes]
     chosen = choose(items, chars=chars)

@@ -9,7 +9,7 @@ from typing import Any
 
 import anthropic
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from operators.claude import (
     ClaudeDriver,
@@ -130,7 +130,6 @@ def test_a_trouble_is_classed_by_its_type_and_status(
     assert classify(Trouble(status=status, type=kind, message=message)) is fault
 
 
-@settings(deadline=None)
 @given(
     attempt=st.integers(1, 50),
     retry_after_s=st.none() | st.floats(0, 1e9),
@@ -145,7 +144,6 @@ def test_no_wait_is_longer_than_the_longest(
     assert wait >= min(retry_after_s or 0, patience.longest_s)
 
 
-@settings(deadline=None)
 @given(
     chances=st.lists(st.floats(0, 1), min_size=60, max_size=60),
     retry_after_s=st.none() | st.floats(0, 1e6),

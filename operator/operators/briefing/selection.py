@@ -53,10 +53,11 @@ def choose(items: Iterable[Item], *, chars: int) -> Chosen:
     while waiting:
         text = _whole(waiting[0], limit=largest)
         kept_for_lines = min(chars * _LINES_SHARE, (len(waiting) - 1) * _LINE_CHARS)
-        if whole and len(text) > left - kept_for_lines:
+        needed = len(text) + 2  # with the empty line after it
+        if whole and needed > left - kept_for_lines:
             break
         whole.append(text)
-        left -= len(text) + 2
+        left -= needed
         waiting.pop(0)
     lines: list[str] = []
     left -= _FENCE_CHARS
