@@ -31,6 +31,7 @@ from campaign.stack import (
 from campaign.stack.places import make_socket_folder
 from campaign.stack.record import read_record
 from chaos_profiles import PROFILES_ROOT, calibrated, load_catalogue, rules_yaml
+from loadgen import messages
 
 pytestmark = pytest.mark.alone
 
@@ -42,7 +43,8 @@ INVARIANT = next(
     if each.id == "error_rate"
 )
 PATIENCE_S = 60.0
-_STARVED_S = 0.8
+#: more than a busy machine's own lag, less than a worker is silent before its place is another's
+_STARVED_S = messages.PATIENCE_S / 5
 
 
 @pytest.fixture
@@ -90,7 +92,6 @@ class Judge:
         except PortError:
             return None
         sample = next(iter(seen.samples), None)
-        # More than a busy machine's own lag, less than it takes to start a worker.
         starved = seen.generator is None or seen.generator.lag_s > _STARVED_S
         reading = judge(INVARIANT, sample, at=time.time(), freshness_s=5.0, starved=starved)
         return reading.status
