@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +128,15 @@ class Project:
             assert time.monotonic() < deadline, f"{service} is still there"
             time.sleep(0.1)
 
+    def until_anew(self, service: str, *, since: float, timeout_s: float = 60.0) -> None:
+        """It was started after that moment, seconds of the epoch, as at the end of a campaign."""
+        deadline, container = time.monotonic() + timeout_s, self._container(service)
+        while not (_pid_of(container) and _started_at(container) > since):
+            assert time.monotonic() < deadline, f"{service} was not started anew"
+            time.sleep(0.1)
+
     def _container(self, service: str) -> str:
-        return self.run("ps", "--quiet", service).stdout.strip()
+        return self.run("ps", "--all", "--quiet", service).stdout.strip()
 
     def left(self) -> dict[str, list[str]]:
         """What there still is of it, by kind."""
@@ -156,6 +164,11 @@ def project(*, added: Sequence[Path] = (), **variables: str) -> Iterator[Project
 def _pid_of(container: str) -> int:
     """0: it does not run."""
     return int(_docker("inspect", "--format", "{{.State.Pid}}", container))
+
+
+def _started_at(container: str) -> float:
+    told = _docker("inspect", "--format", "{{.State.StartedAt}}", container)
+    return datetime.fromisoformat(told.strip()).timestamp()
 
 
 def _docker(*words: str) -> str:

@@ -46,6 +46,8 @@ def test_a_trial_is_resolved_and_nothing_is_left_behind() -> None:
         state = stack.until("finished", timeout_s=420)
         (trial,) = state["trials"]
         assert trial["verdict"] == "resolved"
+        # The app ends with its campaign, and its container is started anew.
+        stack.until_anew("app", since=trial["ended_at"])
         records = stack.inside(
             "app", "sh", "-c", "cat /var/lib/ratchet/app/runs/*/supervisor/*.jsonl"
         )
