@@ -27,8 +27,14 @@ def fake_app(short_folder: Path) -> Iterator[FakeApp]:
 
 
 @pytest.fixture
-def generator(short_folder: Path) -> Iterator[Generator]:
+def client_timeout_s() -> float:
+    """How patient the generator's clients are; a module may have others."""
+    return CLIENT_TIMEOUT_S
+
+
+@pytest.fixture
+def generator(short_folder: Path, client_timeout_s: float) -> Iterator[Generator]:
     """Aimed at the place of the fake app, whether there is one or not."""
     path = short_folder / "app.sock"
-    with Generator(short_folder, app_socket=path, client_timeout_s=CLIENT_TIMEOUT_S) as generator:
+    with Generator(short_folder, app_socket=path, client_timeout_s=client_timeout_s) as generator:
         yield generator

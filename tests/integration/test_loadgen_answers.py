@@ -1,7 +1,5 @@
 """What is made of the answers: operations, ledger, streams and polls."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +11,11 @@ pytestmark = pytest.mark.alone
 
 pytest_plugins = ["loadgen.testing.fixtures"]
 
-#: an answer that is late is none of the errors that are looked for here
-PATIENCE_S = 60.0
-
 
 @pytest.fixture
-def generator(short_folder: Path) -> Iterator[Generator]:
-    """Aimed at the place of the fake app; its clients are patient."""
-    path = short_folder / "app.sock"
-    with Generator(short_folder, app_socket=path, client_timeout_s=PATIENCE_S) as generator:
-        yield generator
+def client_timeout_s() -> float:
+    """An answer that is late is none of the errors that are looked for here."""
+    return 60.0
 
 
 def dimension(behaviour: str, users: int, rate_hz: float, **extra: Any) -> dict[str, Any]:

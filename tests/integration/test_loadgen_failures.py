@@ -17,8 +17,6 @@ pytest_plugins = ["loadgen.testing.fixtures"]
 
 #: of clients that are to lose their patience: in seconds, but not for a moment of a busy machine
 HASTY_S = 2.0
-#: of clients that are not to
-PATIENT_S = 20.0
 
 
 @pytest.fixture
@@ -29,10 +27,9 @@ def hasty(short_folder: Path) -> Iterator[Generator]:
 
 
 @pytest.fixture
-def generator(short_folder: Path) -> Iterator[Generator]:
-    path = short_folder / "app.sock"
-    with Generator(short_folder, app_socket=path, client_timeout_s=PATIENT_S) as generator:
-        yield generator
+def client_timeout_s() -> float:
+    """Of all others."""
+    return 20.0
 
 
 def dimension(behaviour: str, users: int, rate_hz: float, **extra: Any) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from campaign.stack import (
 from campaign.stack.log_bound import LIMIT_BYTES, aside
 from campaign.stack.network import ChosenPorts, choose_ports
 from campaign.stack.places import make_socket_folder
+from campaign.stack.processes import is_alive
 from campaign.stack.record import read_record
 
 pytestmark = pytest.mark.alone
@@ -280,14 +281,6 @@ async def main(folder, run):
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """One that only waits to be collected is not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 class Harness:
